@@ -1,0 +1,100 @@
+/**
+ * What the driver needs from the world: a clock, a disk, a network, and the machine that the log drives.
+ *
+ * Idea. The ports are shaped by the Ready loop, so that a simulator can stand in for each of them and the driver that
+ * runs in production is the one that was tortured.
+ *
+ * Not here. Their real implementations (adapters/, and for the clock the caller's).
+ *
+ * @module
+ */
+import type { Entry, HardState, LogIndex, Message, NodeId, SnapshotMeta } from "../types.ts";
+
+export interface Timer {
+  cancel(): void;
+}
+
+/** Monotonic milliseconds. `after` fires once, never early; neither call keeps the process alive on its own account. */
+export interface Clock {
+  now(): number;
+  after(delayMs: number, run: () => void): Timer;
+}
+
+/** What a start finds on disk. Entries begin right after the snapshot (or at 1). */
+export interface LoadedState {
+  readonly hardState: HardState;
+  readonly snapshot: SnapshotMeta | null;
+  readonly entries: readonly Entry[];
+}
+
+/** One Ready's worth of writing: one transaction, on disk when the promise resolves. */
+export interface LogBatch {
+  readonly hardState: HardState | null;
+  /** Replaces everything from entries[0].index on. */
+  readonly entries: readonly Entry[];
+  readonly mustSync: boolean;
+}
+
+/**
+ * Log, hard state and snapshots of one node.
+ *
+ * Errors. `append` rejects with {@link DiskFullError} when there is no room: nothing was written and the node may go on
+ * refusing proposals; hard state has a reserve and always fits. Any other rejection means that the disk's content is
+ * unknown: the driver stops the node. `load` verifies every checksum and rejects with {@link CorruptLogError}.
+ */
+export interface LogStorage {
+  load(): Promise<LoadedState>;
+  append(batch: LogBatch): Promise<void>;
+  /** Begins a snapshot of the local state machine; becomes the node's snapshot only by `finish`. At most one at a time. */
+  createSnapshot(meta: SnapshotMeta): Promise<SnapshotWriter>;
+  /** The latest finished snapshot's bytes, in order; null when there is none. A later finish does not disturb a reader. */
+  readSnapshot(): Promise<{ readonly meta: SnapshotMeta; readonly chunks: AsyncIterable<Uint8Array> } | null>;
+  /** Installs a finished *received* snapshot: drops the whole log, sets the hard state; one transaction. */
+  installSnapshot(writer: SnapshotWriter, hardState: HardState): Promise<void>;
+  /** Drops entries up to and including `index`; never beyond the latest snapshot. */
+  compact(index: LogIndex): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface SnapshotWriter {
+  readonly meta: SnapshotMeta;
+  write(chunk: Uint8Array): Promise<void>;
+  /** Makes it the node's snapshot, durably. For a received one call LogStorage.installSnapshot instead. */
+  finish(): Promise<void>;
+  abort(): Promise<void>;
+}
+
+export class DiskFullError extends Error {
+  readonly code = "disk-full";
+}
+export class CorruptLogError extends Error {
+  readonly code = "corrupt-log";
+}
+
+/** What a transport reports back. */
+export interface TransportHandler {
+  message(message: Message): void;
+  /** A peer sends a snapshot's bytes. Chunks arrive in order; the promise ends with the last; the core is stepped by the driver. */
+  snapshot(from: NodeId, meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  /** The connection from or to this peer closed or could not be made. */
+  unreachable(peer: NodeId): void;
+}
+
+/** Messages between nodes: may be lost, repeated, reordered, never altered. */
+export interface Transport {
+  start(handler: TransportHandler): Promise<void>;
+  /** Never blocks and never throws; what does not fit the peer's queue is dropped (raft repeats itself). */
+  send(messages: readonly Message[]): void;
+  /** Resolves when the peer has all of it on its disk, rejects when that is not known. */
+  sendSnapshot(to: NodeId, meta: SnapshotMeta, term: number, chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** The machine that the log drives. Apply is total and deterministic; its result goes to the proposer on this node. */
+export interface StateMachine {
+  apply(entry: Entry): unknown;
+  /** Pins the present state and returns its bytes in chunks; apply goes on meanwhile. */
+  snapshot(): AsyncIterable<Uint8Array>;
+  /** Replaces the whole state. Called before any apply after it. */
+  restore(chunks: AsyncIterable<Uint8Array>): Promise<void>;
+}
