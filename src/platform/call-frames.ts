@@ -1,0 +1,125 @@
+/**
+ * Frames of the call protocol between daemons: bytes to frames and back.
+ *
+ *   connection = "FLT1CALL" frame*          (the 8 bytes tell the listener that this is not raft's stream)
+ *   frame      = length u32 | type u8 | call id u32 | payload      length counts type, id and payload; big-endian
+ *
+ *   caller -> daemon   hello {cluster, version} once, then unary | stream {method, body}, cancel, credit {bytes}
+ *   daemon -> caller   answer {body} | refusal {code, message} | chunk {bytes}… end
+ *
+ * Invariants.
+ * - A frame longer than MAX_FRAME_BYTES ends the connection before a byte of it is kept: a peer cannot make us allocate.
+ *
+ * Not here. Calls and their fates (calls-client.ts, calls-server.ts).
+ *
+ * @module
+ */
+
+export const CALL_MAGIC = "FLT1CALL";
+export const RAFT_MAGIC = "FLT1RAFT";
+export const MAGIC_BYTES = 8;
+/** A later protocol raises it; both sides refuse what they do not know. */
+export const CALL_VERSION = 1;
+
+/** Above the store's largest request (1.5 MiB) and a transaction's largest answer. */
+export const MAX_FRAME_BYTES = 16 * 1024 * 1024;
+/** Bytes of a stream that may be under way without the reader having taken them. */
+export const STREAM_WINDOW_BYTES = 256 * 1024;
+
+const HEADER_BYTES = 9;
+const TYPES = ["hello", "unary", "stream", "answer", "refusal", "chunk", "end", "cancel", "credit"] as const;
+export type FrameType = (typeof TYPES)[number];
+
+export interface Frame {
+  readonly type: FrameType;
+  readonly id: number;
+  readonly payload: Uint8Array;
+}
+
+/** The other side broke the protocol: the connection ends. */
+export class FrameError extends Error {
+  readonly code = "bad-frame";
+}
+
+const NOTHING = new Uint8Array(0);
+
+export function encodeFrame(type: FrameType, id: number, payload: Uint8Array = NOTHING): Uint8Array {
+  const frame = Buffer.allocUnsafe(HEADER_BYTES + payload.length);
+  frame.writeUInt32BE(HEADER_BYTES - 4 + payload.length, 0);
+  frame.writeUInt8(TYPES.indexOf(type), 4);
+  frame.writeUInt32BE(id, 5);
+  frame.set(payload, HEADER_BYTES);
+  return frame;
+}
+
+export function encodeRequest(method: string, body: Uint8Array): Uint8Array {
+  const name = Buffer.from(method);
+  const payload = Buffer.allocUnsafe(1 + name.length + body.length);
+  payload.writeUInt8(name.length, 0);
+  payload.set(name, 1);
+  payload.set(body, 1 + name.length);
+  return payload;
+}
+
+export function decodeRequest(payload: Uint8Array): { readonly method: string; readonly body: Uint8Array } {
+  const length = payload[0] ?? 0;
+  if (length === 0 || payload.length < 1 + length) throw new FrameError("A request names no method");
+  return { method: Buffer.from(payload.subarray(1, 1 + length)).toString(), body: payload.slice(1 + length) };
+}
+
+export function encodeNumber(value: number): Uint8Array {
+  const bytes = Buffer.allocUnsafe(4);
+  bytes.writeUInt32BE(value, 0);
+  return bytes;
+}
+
+export function decodeNumber(payload: Uint8Array): number {
+  if (payload.length !== 4) throw new FrameError("A credit is not four bytes");
+  return Buffer.from(payload.buffer, payload.byteOffset, 4).readUInt32BE(0);
+}
+
+/** Small structured payloads (hello, refusal) are JSON objects of strings; anything else is refused. */
+export function encodeFields(fields: Readonly<Record<string, string>>): Uint8Array {
+  return Buffer.from(JSON.stringify(fields));
+}
+
+export function decodeFields(payload: Uint8Array): Readonly<Record<string, string>> {
+  let value: unknown;
+  try {
+    value = JSON.parse(Buffer.from(payload).toString());
+  } catch (error) {
+    throw new FrameError("A payload is not JSON", { cause: error });
+  }
+  if (typeof value !== "object" || value === null) throw new FrameError("A payload is not an object");
+  const fields: Record<string, string> = {};
+  for (const [name, field] of Object.entries(value)) {
+    if (typeof field === "string") fields[name] = field;
+  }
+  return fields;
+}
+
+/** Cuts a byte stream into frames, whatever pieces the socket delivers. */
+export class FrameReader {
+  #pending: Buffer = Buffer.alloc(0);
+  readonly #limit: number;
+
+  constructor(limit = MAX_FRAME_BYTES) {
+    this.#limit = limit;
+  }
+
+  /** @throws FrameError on a length or type that no peer of ours sends. */
+  *push(chunk: Uint8Array): Generator<Frame> {
+    this.#pending = this.#pending.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.#pending, chunk]);
+    while (this.#pending.length >= HEADER_BYTES) {
+      const length = this.#pending.readUInt32BE(0);
+      if (length < HEADER_BYTES - 4 || length > this.#limit) throw new FrameError(`A frame claims ${length} bytes`);
+      const type = TYPES[this.#pending.readUInt8(4)];
+      if (type === undefined) throw new FrameError(`A frame has the unknown type ${this.#pending.readUInt8(4)}`);
+      if (this.#pending.length < 4 + length) return;
+      const id = this.#pending.readUInt32BE(5);
+      const payload = new Uint8Array(this.#pending.subarray(HEADER_BYTES, 4 + length));
+      this.#pending = this.#pending.subarray(4 + length);
+      yield { type, id, payload };
+    }
+  }
+}
