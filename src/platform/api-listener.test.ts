@@ -1,0 +1,45 @@
+/**
+ * The API's listeners on real sockets: modes, stale and living sockets, long silent streams.
+ *
+ * @module
+ */
+import { expect, test } from "bun:test";
+import { existsSync, mkdtempSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { listenApi } from "./api-listener.ts";
+
+const directory = () => mkdtempSync(join(tmpdir(), "flt-api-"));
+const hello = () => Promise.resolve(new Response("hello"));
+
+test("a unix socket answers, is closed to others, and is gone after close", async () => {
+  const path = join(directory(), "run", "flt.sock");
+  const listener = await listenApi(`unix://${path}`, hello);
+  expect(statSync(path).mode & 0o777).toBe(0o660);
+  expect(await (await fetch("http://flt/", { unix: path })).text()).toBe("hello");
+  await listener.close();
+  expect(existsSync(path)).toBe(false);
+});
+
+test("a socket file that nobody answers on is replaced", async () => {
+  const path = join(directory(), "flt.sock");
+  writeFileSync(path, "");
+  const listener = await listenApi(`unix://${path}`, hello);
+  expect(await (await fetch("http://flt/", { unix: path })).text()).toBe("hello");
+  await listener.close();
+});
+
+test("a socket that another daemon answers on is left to it", async () => {
+  const path = join(directory(), "flt.sock");
+  const other = createServer((socket) => socket.end());
+  await new Promise<void>((resolve) => other.listen(path, resolve));
+  await expect(listenApi(`unix://${path}`, hello)).rejects.toThrow("another daemon answers there");
+  other.close();
+});
+
+test("TCP listens on the host that was written", async () => {
+  const listener = await listenApi("http://127.0.0.1:48231", hello);
+  expect(await (await fetch("http://127.0.0.1:48231/")).text()).toBe("hello");
+  await listener.close();
+});
