@@ -68,7 +68,13 @@ export type Message = Envelope &
   (
     | { readonly kind: "pre-vote"; readonly lastIndex: LogIndex; readonly lastTerm: Term }
     | { readonly kind: "pre-vote-reply"; readonly granted: boolean }
-    | { readonly kind: "vote"; readonly lastIndex: LogIndex; readonly lastTerm: Term }
+    | {
+        readonly kind: "vote";
+        readonly lastIndex: LogIndex;
+        readonly lastTerm: Term;
+        /** The leader itself asked for this election (thesis 3.10): voters need not wait until they miss it. */
+        readonly transfer: boolean;
+      }
     | { readonly kind: "vote-reply"; readonly granted: boolean }
     | {
         readonly kind: "append";
