@@ -136,9 +136,9 @@ export function overlayMetadata(configured: Metadata, edits: MetadataEdits): Met
 
 /** `k=v,k=v`, sorted by key; "" for none. */
 export function formatMetadata(metadata: Metadata): string {
-  return Object.keys(metadata)
-    .sort()
-    .map((key) => `${key}=${metadata[key]}`)
+  return Object.entries(metadata)
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .map(([key, value]) => `${key}=${value}`)
     .join(",");
 }
 

@@ -219,17 +219,17 @@ function metadataValues(values: PlacementValues, name: UnitName, section: string
 }
 
 /** %n %N %p %i, as in systemd.unit(5); any other "%" stays as it is. */
-function expandSpecifiers(text: string, name: UnitName, escape: (value: string) => string = (value) => value): string {
+function expandSpecifiers(text: string, name: UnitName, encode: (value: string) => string = (value) => value): string {
   return text.replace(/%[nNpi]/g, (specifier) => {
     switch (specifier) {
       case "%n":
-        return escape(name.name);
+        return encode(name.name);
       case "%N":
-        return escape(name.stem);
+        return encode(name.stem);
       case "%p":
-        return escape(name.prefix);
+        return encode(name.prefix);
       default:
-        return escape(name.instance);
+        return encode(name.instance);
     }
   });
 }

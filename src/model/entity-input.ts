@@ -1,0 +1,166 @@
+/**
+ * What came over the wire as JSON, checked and turned into the model's types.
+ *
+ * Idea. One schema an entity (valibot), lenient as fleet's Go decoder was: null counts as absent, unknown fields are
+ * ignored. A value of the wrong type is refused with its path, so that the caller can find it.
+ *
+ * Not here. Whether the content makes sense: parseUnitName, checkUnitOptions, parseRequirements say that of a unit.
+ *
+ * @module
+ */
+import * as v from "valibot";
+import type {
+  ErrorEntity,
+  MachineEntity,
+  MachinePageEntity,
+  UnitEntity,
+  UnitPageEntity,
+  UnitStateEntity,
+  UnitStatePageEntity,
+} from "./entities.ts";
+import { type MachineId, metadataKeyProblem, metadataValueProblem } from "./machine.ts";
+import { isJobState, JOB_STATES, type JobState } from "./states.ts";
+import type { UnitOption } from "./unit-file.ts";
+
+/** Thrown for JSON that is not the entity it should be; the message names the field. */
+export class EntityError extends Error {
+  readonly code = "bad-entity";
+  constructor(what: string, reason: string) {
+    super(`Cannot read ${what}: ${reason}`);
+    this.name = "EntityError";
+  }
+}
+
+/** Absent, null or a string; "" when not there. */
+const text = v.nullish(v.string(), "");
+/** Absent, null or a list; [] when not there. */
+function list<S extends v.GenericSchema>(item: S) {
+  return v.nullish(v.array(item), []);
+}
+
+const unitOptionSchema = v.object({ section: text, name: text, value: text });
+const unitSchema = v.object({
+  name: text,
+  options: list(unitOptionSchema),
+  desiredState: text,
+  currentState: text,
+  machineID: text,
+});
+const unitStateSchema = v.object({
+  name: text,
+  hash: text,
+  machineID: text,
+  systemdLoadState: text,
+  systemdActiveState: text,
+  systemdSubState: text,
+});
+const machineSchema = v.object({
+  id: text,
+  primaryIP: text,
+  metadata: v.nullish(v.record(v.string(), v.string()), {}),
+});
+const unitPageSchema = v.object({ units: list(unitSchema), nextPageToken: text });
+const unitStatePageSchema = v.object({ states: list(unitStateSchema), nextPageToken: text });
+const machinePageSchema = v.object({ machines: list(machineSchema), nextPageToken: text });
+const errorSchema = v.object({ error: v.object({ code: v.number(), message: text }) });
+const patchSchema = v.array(
+  v.object({ op: text, path: text, value: v.nullish(v.union([v.string(), v.object({ value: text })]), "") }),
+);
+
+/** A `PUT /units/NAME` that can be read. Empty fields count as not given, as in fleet. */
+export interface UnitPut {
+  readonly name?: string;
+  readonly desiredState?: JobState;
+  readonly options?: readonly UnitOption[];
+}
+
+/** One operation of a `PATCH /machines`. `value` null: hide the key. */
+export interface MetadataEdit {
+  readonly machineId: MachineId;
+  readonly key: string;
+  readonly value: string | null;
+}
+
+/** @param json The parsed body of `PUT /units/NAME`. Throws EntityError. */
+export function parseUnitPut(json: unknown): UnitPut {
+  const what = "the unit in the request body";
+  const { name, desiredState, options } = read(unitSchema, json, what);
+  if (desiredState !== "" && !isJobState(desiredState)) {
+    throw new EntityError(
+      what,
+      `desiredState ${JSON.stringify(desiredState)} is unknown, use one of ${JOB_STATES.join(", ")}`,
+    );
+  }
+  return {
+    ...(name !== "" && { name }),
+    ...(isJobState(desiredState) && { desiredState }),
+    ...(options.length > 0 && { options }),
+  };
+}
+
+/** @param json The parsed body of `PATCH /machines`. All is checked before anything is returned. Throws EntityError. */
+export function parseMachinePatch(json: unknown): readonly MetadataEdit[] {
+  const what = "the patch in the request body";
+  return read(patchSchema, json, what).map(({ op, path, value }, index) => {
+    const [before, machineId, word, pointer, ...rest] = path.split("/");
+    const key = (pointer ?? "").replaceAll("~1", "/").replaceAll("~0", "~");
+    if (before !== "" || !machineId || word !== "metadata" || key === "" || rest.length > 0) {
+      throw new EntityError(what, `operation ${index}: path ${JSON.stringify(path)} is not "/MACHINE/metadata/KEY"`);
+    }
+    const machineProblem = /^[\w-]+$/.test(machineId) ? undefined : `${JSON.stringify(machineId)} is no machine id`;
+    const problem = machineProblem ?? metadataKeyProblem(key);
+    if (problem !== undefined) {
+      throw new EntityError(what, `operation ${index}: path ${JSON.stringify(path)}: ${problem}`);
+    }
+    return { machineId, key, value: editedValue(op, typeof value === "string" ? value : value.value, what, index) };
+  });
+}
+
+function editedValue(op: string, value: string, what: string, index: number): string | null {
+  if (op === "remove") {
+    return null;
+  }
+  if (op !== "add" && op !== "replace") {
+    throw new EntityError(what, `operation ${index}: op ${JSON.stringify(op)} is unknown, use add, remove or replace`);
+  }
+  const problem = value === "" ? "the value is empty" : metadataValueProblem(value);
+  if (problem !== undefined) {
+    throw new EntityError(what, `operation ${index}: ${problem}`);
+  }
+  return value;
+}
+
+/** The client's side: answers of a server that may be another version, or no flt at all. All throw EntityError. */
+export function parseUnitEntity(json: unknown): UnitEntity {
+  return read(unitSchema, json, "the unit in the answer");
+}
+export function parseUnitPage(json: unknown): UnitPageEntity {
+  return read(unitPageSchema, json, "the units in the answer");
+}
+export function parseUnitState(json: unknown): UnitStateEntity {
+  return read(unitStateSchema, json, "the unit state in the answer");
+}
+export function parseUnitStatePage(json: unknown): UnitStatePageEntity {
+  return read(unitStatePageSchema, json, "the unit states in the answer");
+}
+export function parseMachine(json: unknown): MachineEntity {
+  return read(machineSchema, json, "the machine in the answer");
+}
+export function parseMachinePage(json: unknown): MachinePageEntity {
+  return read(machinePageSchema, json, "the machines in the answer");
+}
+/** undefined for a body that is no error of this API. */
+export function parseErrorEntity(json: unknown): ErrorEntity | undefined {
+  const result = v.safeParse(errorSchema, json);
+  return result.success ? result.output : undefined;
+}
+
+function read<S extends v.GenericSchema>(schema: S, json: unknown, what: string): v.InferOutput<S> {
+  const result = v.safeParse(schema, json, { abortEarly: true });
+  if (result.success) {
+    return result.output;
+  }
+  const issue = result.issues[0];
+  const path = v.getDotPath(issue) ?? "";
+  throw new EntityError(what, `${path === "" ? "" : `${path}: `}${issue.expected ?? "another type"} expected`);
+}
