@@ -1,0 +1,59 @@
+/**
+ * What the fleet API needs from its daemon.
+ *
+ * Idea. The API is a function over these ports: it owns no socket, no clock and no connection, so that a test calls it
+ * like any other function.
+ *
+ * @module
+ */
+import type { Clock } from "../../lib/clock.ts";
+import type { Log } from "../../lib/log.ts";
+import type { MachineId } from "../../model/machine.ts";
+import type { ClusterView, UnitWriter } from "../../registry/types.ts";
+
+export interface JournalRequest {
+  readonly lines: number;
+  readonly follow: boolean;
+  /** One of journalctl's output modes, checked to be a single word. */
+  readonly output: string;
+}
+
+/**
+ * Asks the agent of one machine (this one included) about a unit. Streams of text; errors carry a `code`: CallError's,
+ * or whatever the other side refused with. Leaving the loop or aborting the signal ends the work over there.
+ */
+export interface MachineCalls {
+  unitStatus(machineId: MachineId, unit: string, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  unitJournal(
+    machineId: MachineId,
+    unit: string,
+    request: JournalRequest,
+    signal: AbortSignal,
+  ): AsyncIterable<Uint8Array>;
+}
+
+export interface FleetApiPorts {
+  readonly view: ClusterView;
+  readonly units: UnitWriter;
+  readonly machineCalls: MachineCalls;
+  /** True, or why requests cannot be served yet. */
+  readonly ready: () => true | string;
+  /** Items a page of the lists (configuration: token_limit). */
+  readonly tokenLimit: number;
+  readonly version: string;
+  /** The machine that answers. */
+  readonly machineId: MachineId;
+  /** The machine whose engine decides, as far as this one knows. */
+  readonly leader?: () => MachineId | null;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** How long a read may wait for the cluster. Below the client's own timeout (3 s), so that the client hears why. */
+  readonly readTimeoutMs?: number;
+  /** The same for a write. */
+  readonly writeTimeoutMs?: number;
+}
+
+export interface RequestContext {
+  /** Aborted when the client goes away. */
+  readonly signal?: AbortSignal;
+}

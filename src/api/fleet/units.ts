@@ -1,0 +1,136 @@
+/**
+ * /units: the unit files and what is wanted of them.
+ *
+ * Idea. A PUT means one of three things: create, replace, or change the state. Which it is follows from what the body has
+ * and what the cluster has; the registry decides the latter inside its transaction, so that two clients cannot mislead
+ * each other. Only a body without desiredState needs a look beforehand.
+ *
+ * Invariants.
+ * - Everything is checked before anything is written.
+ * - 201 and 204 mean that the change is committed.
+ *
+ * @module
+ */
+import { unitPageEntity } from "../../model/entities.ts";
+import { parseUnitPut, type UnitPut } from "../../model/entity-input.ts";
+import { pageOf } from "../../model/page-token.ts";
+import { parseRequirements } from "../../model/requirements.ts";
+import type { JobState } from "../../model/states.ts";
+import { checkUnitOptions, type UnitOption, unitHash } from "../../model/unit-file.ts";
+import { parseUnitName, type UnitName } from "../../model/unit-name.ts";
+import type { UnitWriteResult } from "../../registry/types.ts";
+import { type Call, pageToken, refreshView, writeOptions } from "./call.ts";
+import { unitOf } from "./entities.ts";
+import { ApiError } from "./errors.ts";
+import { empty, json, readJson, requireJson } from "./http.ts";
+
+export async function listUnits(call: Call): Promise<Response> {
+  const token = pageToken(call);
+  await refreshView(call);
+  const { view } = call.ports;
+  const { items, nextPageToken } = pageOf(view.jobs(), token);
+  return json(
+    200,
+    unitPageEntity(
+      items.map((job) => unitOf(view, job)),
+      nextPageToken,
+    ),
+  );
+}
+
+export async function getUnit(call: Call): Promise<Response> {
+  await refreshView(call);
+  const job = call.ports.view.job(call.name);
+  if (job === undefined) throw unknownUnit(call.name);
+  return json(200, unitOf(call.ports.view, job));
+}
+
+/** Why the unit is nowhere: one sentence a machine. flt's own. */
+export async function getReasons(call: Call): Promise<Response> {
+  await refreshView(call);
+  if (call.ports.view.job(call.name) === undefined) throw unknownUnit(call.name);
+  const reasons = call.ports.view.reasons(call.name).map(({ machineId, reason }) => ({
+    ...(machineId === "" ? {} : { machineID: machineId }),
+    reason,
+  }));
+  return json(200, { reasons });
+}
+
+export async function deleteUnit(call: Call): Promise<Response> {
+  if (await call.ports.units.destroyUnit(call.name, writeOptions(call))) return empty(204);
+  throw unknownUnit(call.name);
+}
+
+export async function putUnit(call: Call): Promise<Response> {
+  requireJson(call.request);
+  const put = parseUnitPut(await readJson(call.request));
+  const name = checkedName(call.name, put);
+  if (put.options !== undefined) {
+    checkUnitOptions(put.options);
+    parseRequirements(name.name, put.options);
+  }
+  if (put.desiredState !== undefined) refuseActiveTemplate(name, put.desiredState);
+  return put.options === undefined
+    ? await changeState(call, put.desiredState)
+    : await createOrReplace(call, put.options, put.desiredState);
+}
+
+function checkedName(nameInUrl: string, put: UnitPut): UnitName {
+  if (put.name !== undefined && put.name !== nameInUrl) {
+    throw new ApiError(
+      "bad-request",
+      `name in URL "${nameInUrl}" differs from unit name in request body "${put.name}"`,
+    );
+  }
+  return parseUnitName(nameInUrl);
+}
+
+function refuseActiveTemplate(name: UnitName, desiredState: JobState): void {
+  if (name.isTemplate && desiredState !== "inactive") {
+    throw new ApiError("bad-request", `cannot activate template "${name.name}"`);
+  }
+}
+
+async function changeState(call: Call, desiredState: JobState | undefined): Promise<Response> {
+  if (desiredState === undefined) {
+    await refreshView(call);
+    throw call.ports.view.job(call.name) === undefined ? noOptions(call.name) : noDesiredState(call.name);
+  }
+  return written(await call.ports.units.setDesiredState(call.name, desiredState, writeOptions(call)), call.name);
+}
+
+async function createOrReplace(
+  call: Call,
+  options: readonly UnitOption[],
+  desiredState: JobState | undefined,
+): Promise<Response> {
+  if (desiredState === undefined) {
+    await refreshView(call);
+    if (call.ports.view.job(call.name)?.hash === unitHash(options)) throw noDesiredState(call.name);
+  }
+  const state = desiredState ?? "inactive";
+  return written(await call.ports.units.putUnit(call.name, options, state, writeOptions(call)), call.name);
+}
+
+function written(result: UnitWriteResult, name: string): Response {
+  switch (result.kind) {
+    case "created":
+    case "replaced":
+      return empty(201);
+    case "changed":
+    case "unchanged":
+      return empty(204);
+    case "refused":
+      throw result.error.code === "unit-not-found" ? noOptions(name) : result.error;
+  }
+}
+
+function unknownUnit(name: string): ApiError {
+  return new ApiError("not-found", `unit "${name}" does not exist`);
+}
+function noOptions(name: string): ApiError {
+  return new ApiError("conflict", `unit "${name}" does not exist and options field empty`);
+}
+function noDesiredState(name: string): ApiError {
+  return new ApiError("conflict", `must provide desiredState to update existing unit "${name}"`);
+}
