@@ -9,6 +9,7 @@
  * @module
  */
 import * as v from "valibot";
+import { pairKeyProblem, pairValueProblem } from "../lib/pairs.ts";
 import type {
   ErrorEntity,
   MachineEntity,
@@ -18,7 +19,7 @@ import type {
   UnitStateEntity,
   UnitStatePageEntity,
 } from "./entities.ts";
-import { type MachineId, metadataKeyProblem, metadataValueProblem } from "./machine.ts";
+import { MACHINE_ID_PATTERN, type MachineId } from "./machine.ts";
 import { isJobState, JOB_STATES, type JobState } from "./states.ts";
 import type { UnitOption } from "./unit-file.ts";
 
@@ -107,8 +108,10 @@ export function parseMachinePatch(json: unknown): readonly MetadataEdit[] {
     if (before !== "" || !machineId || word !== "metadata" || key === "" || rest.length > 0) {
       throw new EntityError(what, `operation ${index}: path ${JSON.stringify(path)} is not "/MACHINE/metadata/KEY"`);
     }
-    const machineProblem = /^[\w-]+$/.test(machineId) ? undefined : `${JSON.stringify(machineId)} is no machine id`;
-    const problem = machineProblem ?? metadataKeyProblem(key);
+    const machineProblem = MACHINE_ID_PATTERN.test(machineId)
+      ? undefined
+      : `${JSON.stringify(machineId)} is no machine id, which has 32 hex digits`;
+    const problem = machineProblem ?? pairKeyProblem(key);
     if (problem !== undefined) {
       throw new EntityError(what, `operation ${index}: path ${JSON.stringify(path)}: ${problem}`);
     }
@@ -123,7 +126,7 @@ function editedValue(op: string, value: string, what: string, index: number): st
   if (op !== "add" && op !== "replace") {
     throw new EntityError(what, `operation ${index}: op ${JSON.stringify(op)} is unknown, use add, remove or replace`);
   }
-  const problem = value === "" ? "the value is empty" : metadataValueProblem(value);
+  const problem = value === "" ? "the value is empty" : pairValueProblem(value);
   if (problem !== undefined) {
     throw new EntityError(what, `operation ${index}: ${problem}`);
   }

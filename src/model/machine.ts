@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { formatPairs, PairsError, parsePairs } from "../lib/pairs.ts";
 
 /** 32 lower-case hex digits of /etc/machine-id (machine-id(5)). */
 export type MachineId = string;
@@ -69,56 +70,16 @@ export function parseMachineId(text: string): MachineId {
   return id;
 }
 
-/**
- * Reads `k=v,k=v`. Blanks and double quotes around keys, values and the whole are dropped; inside quotes a comma is part of
- * the value; of two pairs with one key the last wins; empty text is no metadata.
- */
+/** Reads `k=v,k=v` (lib/pairs.ts has the rules). Throws MetadataError. */
 export function parseMetadata(text: string): Metadata {
-  const pairs = new Map<string, string>();
-  for (const part of splitOutsideQuotes(unquoteWhole(text))) {
-    if (part.trim() === "") {
-      continue;
+  try {
+    return parsePairs(text);
+  } catch (error) {
+    if (error instanceof PairsError) {
+      throw new MetadataError(error.message);
     }
-    const pair = parseMetadataPair(part);
-    if (pair === undefined) {
-      throw new MetadataError(`${JSON.stringify(part.trim())} is no pair key=value`);
-    }
-    const problem = metadataKeyProblem(pair.key) ?? metadataValueProblem(pair.value);
-    if (problem !== undefined) {
-      throw new MetadataError(`in ${JSON.stringify(part.trim())} ${problem}`);
-    }
-    pairs.set(pair.key, pair.value);
+    throw error;
   }
-  return Object.fromEntries(pairs);
-}
-
-/** Splits at the first "="; undefined when there is none or the key is empty. The value may be empty. */
-export function parseMetadataPair(text: string): { readonly key: string; readonly value: string } | undefined {
-  const equals = text.indexOf("=");
-  if (equals === -1) {
-    return undefined;
-  }
-  const key = unquote(text.slice(0, equals));
-  return key === "" ? undefined : { key, value: unquote(text.slice(equals + 1)) };
-}
-
-/** Why a key cannot be used, or undefined. Such keys stand in API paths, in store keys and in `k=v,k=v`. */
-export function metadataKeyProblem(key: string): string | undefined {
-  if (key === "") {
-    return "the key is empty";
-  }
-  if (key !== key.trim()) {
-    return "the key begins or ends with a blank";
-  }
-  return /[\0-\x1f\x7f=,"]/.test(key) || !key.isWellFormed()
-    ? `the key ${JSON.stringify(key)} contains "=", ",", a quote or a control character`
-    : undefined;
-}
-
-export function metadataValueProblem(value: string): string | undefined {
-  return /[\0-\x1f\x7f]/.test(value) || !value.isWellFormed()
-    ? `the value ${JSON.stringify(value)} contains a control character`
-    : undefined;
 }
 
 /** What placement sees: configured metadata with the edits over it. */
@@ -136,41 +97,5 @@ export function overlayMetadata(configured: Metadata, edits: MetadataEdits): Met
 
 /** `k=v,k=v`, sorted by key; "" for none. */
 export function formatMetadata(metadata: Metadata): string {
-  return Object.entries(metadata)
-    .sort(([one], [other]) => (one < other ? -1 : 1))
-    .map(([key, value]) => `${key}=${value}`)
-    .join(",");
-}
-
-function unquote(text: string): string {
-  const trimmed = text.trim();
-  return /^"[^"]*"$/.test(trimmed) ? trimmed.slice(1, -1).trim() : trimmed;
-}
-
-/** `"a=b,c=d"`: quotes round all of it, as environment files have them. */
-function unquoteWhole(text: string): string {
-  const inner = unquote(text);
-  return inner.includes("=") ? inner : text;
-}
-
-function splitOutsideQuotes(text: string): string[] {
-  const parts: string[] = [];
-  let part = "";
-  let quoted = false;
-  for (const character of text) {
-    if (character === '"') {
-      quoted = !quoted;
-    }
-    if (character === "," && !quoted) {
-      parts.push(part);
-      part = "";
-    } else {
-      part += character;
-    }
-  }
-  if (quoted) {
-    throw new MetadataError(`a quote is not closed in ${JSON.stringify(text.trim())}`);
-  }
-  parts.push(part);
-  return parts;
+  return formatPairs(metadata);
 }

@@ -16,9 +16,9 @@
  *
  * @module
  */
+import { parsePair } from "../lib/pairs.ts";
 import { didYouMean } from "../lib/suggest.ts";
 import { compileGlob, escapeGlob, type Glob, GlobError } from "./glob.ts";
-import { parseMetadataPair } from "./machine.ts";
 import { splitValues } from "./option-values.ts";
 import { type UnitOption, UnitOptionsError } from "./unit-file.ts";
 import { isUnitName, parseUnitName, type UnitName } from "./unit-name.ts";
@@ -208,7 +208,7 @@ function metadataValues(values: PlacementValues, name: UnitName, section: string
   const what = `MachineMetadata in [${section}]`;
   for (const written of values.get("MachineMetadata") ?? []) {
     for (const word of splitValues(written, "pairs", what)) {
-      const pair = parseMetadataPair(expandSpecifiers(word, name));
+      const pair = parsePair(expandSpecifiers(word, name));
       if (pair === undefined || pair.value === "") {
         throw new UnitOptionsError(`Cannot use ${what}: ${JSON.stringify(word)} is no pair key=value`);
       }
