@@ -9,6 +9,8 @@
  *   schedule/<machine>/<name> {hash, desiredState}
  *   state/<machine>/<name>   a UnitReport, under the machine's lease
  *   machine/<id>             a registration, under its lease
+ *   address/<machine>        where that machine's daemon listened when it registered; outlives the lease, so that an engine can
+ *                            still ask its kernel; gone when the machine leaves in order
  *   metadata/<id>/<key>      edited metadata; outlives the lease
  *   reason/<name>            why the unit is nowhere: one sentence a machine
  *   leader                   the engine's leadership key
@@ -91,6 +93,18 @@ export interface ClusterView {
   sync(options?: CallOptions): Promise<void>;
 }
 
+/** What the engine reads beside: all of it from the same list and watch. */
+export interface EngineView extends ClusterView {
+  /** host:port where the machine's daemon last listened, also after its lease is over; "" when it is not known. */
+  address(id: MachineId): string;
+  /** Machines that hold a schedule key, whether they are registered or not. */
+  scheduledMachines(): Iterable<MachineId>;
+  /** Unit files that no job names. */
+  orphanFiles(): Iterable<string>;
+  /** Resolves when the view holds everything up to this revision. */
+  reached(revision: Revision, options?: CallOptions): Promise<void>;
+}
+
 /** Outcome of writing one unit; refusals by name, so that a batch hides none. */
 export type UnitWriteResult =
   | { readonly kind: "created" }
@@ -138,21 +152,30 @@ export interface Placement {
   /** null: take it off. */
   readonly to: MachineId | null;
   readonly reason: string;
+  /** True: taken off because its machine is dead; refused when that machine is registered again by then. */
+  readonly fromIsGone?: boolean;
 }
-/** A schedule key of a global unit to be there, or not. */
+/** A schedule key of a global unit to be there, or not; also how a stray key of any unit is put right. */
 export interface GlobalPlacement {
   readonly machineId: MachineId;
   readonly name: string;
+  /** What the decision was made from; null: there is no such unit (any more). Compared, as in a placement. */
+  readonly job: Job | null;
   readonly scheduled: Scheduled | null;
+}
+export interface PlaceResult {
+  /** Names whose decision was stale: look again once the view has reached `revision`. */
+  readonly refused: readonly string[];
+  readonly revision: Revision;
 }
 
 /** The engine's writes; all compare the leadership key and reject with `not-leader` when it is another's. */
 export interface EngineSession {
-  place(
-    placements: readonly Placement[],
-    globals: readonly GlobalPlacement[],
-  ): Promise<{ readonly refused: readonly string[] }>;
+  place(placements: readonly Placement[], globals: readonly GlobalPlacement[]): Promise<PlaceResult>;
+  /** Writes why units are nowhere; an empty list removes. Units that are gone by then are passed over. */
   explain(reasons: ReadonlyMap<string, readonly Refusal[]>): Promise<void>;
+  /** Deletes these unit files unless a job came to name them meanwhile. */
+  collect(hashes: readonly string[]): Promise<void>;
 }
 
 /** What an agent does in the registry. */

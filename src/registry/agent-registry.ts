@@ -1,0 +1,187 @@
+/**
+ * AgentRegistry: how a machine joins the cluster, reports, reads its orders, and leaves.
+ *
+ * Problem. A daemon that restarts must get its own place back; a second host with the same machine-id must not take it.
+ * Idea. The registration carries an identity and hangs on a lease. Same identity: takes over, the old lease runs out unused.
+ * Another identity: refused for as long as that lease lives.
+ * Invariants.
+ * - Reports are written only by the session that holds the machine's key, under its lease: they vanish with it.
+ * - leave() removes the machine's key before it gives units back, so that nothing can be placed here meanwhile.
+ *
+ * Not here. When to beat, publish or leave (agent/).
+ *
+ * @module
+ */
+import { type Log, reasonOf } from "../lib/log.ts";
+import { type MachineId, shortMachineId } from "../model/machine.ts";
+import type { UnitReport } from "../model/states.ts";
+import type { UnitOption } from "../model/unit-file.ts";
+import { type CallOptions, type Kv, KvError, type LeaseId, type TxnResponse } from "../store/kv.ts";
+import type { Keys } from "./keys.ts";
+import { leaveMachine } from "./leave.ts";
+import { absent, holdsLease, MAX_TXN_OPERATIONS, put, read, remove, unchangedSince } from "./operations.ts";
+import { decodeMachine, decodeUnitFile, encodeAddress, encodeMachine, encodeReport } from "./records.ts";
+import { watchSchedule } from "./schedule-watch.ts";
+import {
+  type AgentRegistry,
+  type MachineRegistration,
+  type MachineSession,
+  RegistryError,
+  type ScheduleWatch,
+} from "./types.ts";
+
+/** Each further try has lost a race against another registration of the same machine. */
+const MAX_TRIES = 4;
+
+export class KvAgentRegistry implements AgentRegistry {
+  readonly #kv: Kv;
+  readonly #keys: Keys;
+  readonly #log: Log;
+
+  constructor(kv: Kv, keys: Keys, log: Log) {
+    this.#kv = kv;
+    this.#keys = keys;
+    this.#log = log;
+  }
+
+  async register(registration: MachineRegistration, ttlMs: number, options?: CallOptions): Promise<MachineSession> {
+    const { id } = registration;
+    const key = this.#keys.machine(id);
+    let held = await this.#kv.range({ key }, options);
+    this.#refuseOtherHost(registration, held.kvs[0]?.value);
+    const lease = await this.#kv.leaseGrant({ ttlMs }, options);
+    try {
+      for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+        const before = held.kvs[0];
+        const answer = await this.#kv.txn(
+          {
+            compare: [before === undefined ? absent(key) : unchangedSince(key, before.modRevision)],
+            success: [
+              put(key, encodeMachine(registration), lease.id),
+              put(this.#keys.address(id), encodeAddress(registration.peerAddress)),
+            ],
+            failure: [read({ key })],
+          },
+          options,
+        );
+        if (answer.succeeded) return new KvMachineSession(this.#kv, this.#keys, id, lease.id, lease.ttlMs);
+        held = rangeOf(answer);
+        this.#refuseOtherHost(registration, held.kvs[0]?.value);
+      }
+    } catch (error) {
+      await this.#dropLease(lease.id);
+      throw error;
+    }
+    await this.#dropLease(lease.id);
+    throw new RegistryError(
+      "conflict",
+      `Cannot register machine ${shortMachineId(id)}: others write its key all the time`,
+    );
+  }
+
+  watchSchedule(machineId: MachineId): ScheduleWatch {
+    return watchSchedule(this.#kv, this.#keys, machineId, this.#log);
+  }
+
+  /** A unit file never changes, so this member's own copy will do when it has one. */
+  async unitFile(hash: string, options: CallOptions = {}): Promise<readonly UnitOption[] | undefined> {
+    const key = this.#keys.unit(hash);
+    let answer = await this.#kv.range({ key }, { ...options, serializable: true });
+    if (answer.kvs.length === 0) answer = await this.#kv.range({ key }, options);
+    const [kv] = answer.kvs;
+    return kv === undefined ? undefined : decodeUnitFile(kv.value);
+  }
+
+  #refuseOtherHost(registration: MachineRegistration, stored: Uint8Array | undefined): void {
+    if (stored === undefined) return;
+    const holder = this.#readMachine(registration.id, stored);
+    if (holder === null || holder.identity === registration.identity) return;
+    throw new RegistryError(
+      "machine-id-taken",
+      `Cannot register machine ${registration.id}: another host (${holder.publicIp}) is alive with the same machine-id. ` +
+        "Give this host an id of its own: remove /etc/machine-id, run systemd-machine-id-setup, restart flt",
+    );
+  }
+
+  /** A record that cannot be read names no holder: it may be written over. */
+  #readMachine(id: MachineId, bytes: Uint8Array): MachineRegistration | null {
+    try {
+      return decodeMachine(id, bytes);
+    } catch (error) {
+      this.#log.error("Wrote over a registration that cannot be read", { machine: id, reason: reasonOf(error) });
+      return null;
+    }
+  }
+
+  /** Best effort: a lease that stays behind ends by itself and holds nothing. */
+  async #dropLease(lease: LeaseId): Promise<void> {
+    try {
+      await this.#kv.leaseRevoke(lease);
+    } catch (error) {
+      this.#log.debug("Left an unused lease to run out", { lease, reason: reasonOf(error) });
+    }
+  }
+}
+
+class KvMachineSession implements MachineSession {
+  readonly ttlMs: number;
+  readonly #kv: Kv;
+  readonly #keys: Keys;
+  readonly #machineId: MachineId;
+  readonly #lease: LeaseId;
+
+  constructor(kv: Kv, keys: Keys, machineId: MachineId, lease: LeaseId, ttlMs: number) {
+    this.#kv = kv;
+    this.#keys = keys;
+    this.#machineId = machineId;
+    this.#lease = lease;
+    this.ttlMs = ttlMs;
+  }
+
+  async heartbeat(options?: CallOptions): Promise<void> {
+    await this.#kv.leaseKeepAlive(this.#lease, options);
+  }
+
+  async publish(reports: readonly UnitReport[], gone: readonly string[], options?: CallOptions): Promise<void> {
+    const ops = [
+      ...reports.map((report) =>
+        put(this.#keys.state(this.#machineId, report.name), encodeReport(report), this.#lease),
+      ),
+      ...gone.map((name) => remove({ key: this.#keys.state(this.#machineId, name) })),
+    ];
+    for (let first = 0; first < ops.length; first += MAX_TXN_OPERATIONS) {
+      const success = ops.slice(first, first + MAX_TXN_OPERATIONS);
+      const answer = await this.#kv.txn({ compare: [this.#isMine()], success, failure: [] }, options);
+      if (!answer.succeeded) throw this.#over();
+    }
+  }
+
+  async leave(options?: CallOptions): Promise<void> {
+    const compare = [this.#isMine()];
+    const success = [
+      remove({ key: this.#keys.machine(this.#machineId) }),
+      remove(this.#keys.statesOf(this.#machineId)),
+    ];
+    const answer = await this.#kv.txn({ compare, success, failure: [] }, options);
+    if (!answer.succeeded) throw this.#over();
+    await leaveMachine(this.#kv, this.#keys, this.#machineId, options);
+    await this.#kv.leaseRevoke(this.#lease, options);
+  }
+
+  #isMine() {
+    return holdsLease(this.#keys.machine(this.#machineId), this.#lease);
+  }
+
+  #over(): KvError {
+    return new KvError(
+      "lease-not-found",
+      `Cannot write for machine ${shortMachineId(this.#machineId)}: this session's registration is over`,
+    );
+  }
+}
+
+function rangeOf(answer: TxnResponse) {
+  const [result] = answer.results;
+  if (result?.op !== "range") throw new Error("Broken store: a range inside a transaction was not answered by a range");
+  return result;
+}

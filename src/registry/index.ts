@@ -1,0 +1,12 @@
+/**
+ * The registry's door for the daemon, which builds these parts and hands them to engine, agent and API.
+ *
+ * @module
+ */
+export { KvAgentRegistry } from "./agent-registry.ts";
+export { becomeEngine } from "./engine-session.ts";
+export { DEFAULT_KEY_PREFIX, Keys } from "./keys.ts";
+export { editMetadata, type MetadataEdit } from "./metadata.ts";
+export * from "./types.ts";
+export { RegistryUnits } from "./units.ts";
+export { RegistryView, type RegistryViewOptions } from "./view.ts";

@@ -1,0 +1,134 @@
+/**
+ * A machine's orders as a stream: the whole wanted set, first as it is, then after each change.
+ *
+ * Idea. List this machine's `schedule/` keys, watch them from the next revision. Only the latest set counts: a reader that is
+ * busy finds the sum of what happened meanwhile, in one piece.
+ *
+ * Invariants.
+ * - The first set is linearizable: an agent may unload what is not in it.
+ * - A lost source ends the stream with the KvError; it never looks like "nothing is wanted".
+ *
+ * @module
+ */
+import { type Log, reasonOf } from "../lib/log.ts";
+import { decodeText } from "../lib/text.ts";
+import type { MachineId } from "../model/machine.ts";
+import type { KeyValue, Kv, Watch } from "../store/kv.ts";
+import type { Keys } from "./keys.ts";
+import { decodeSchedule, RecordError } from "./records.ts";
+import type { Scheduled, ScheduleWatch } from "./types.ts";
+
+export function watchSchedule(kv: Kv, keys: Keys, machineId: MachineId, log: Log): ScheduleWatch {
+  const stop = new AbortController();
+  const set = new WantedSet(keys, log);
+  return {
+    close: () => stop.abort(),
+    async *[Symbol.asyncIterator]() {
+      if (stop.signal.aborted) return;
+      const range = keys.scheduleOf(machineId);
+      const listed = await list(kv, range, stop.signal);
+      if (listed === null) return;
+      for (const item of listed.kvs) set.put(item);
+      const watch = kv.watch({ ...range, startRevision: listed.revision + 1 });
+      const end = () => watch.close();
+      stop.signal.addEventListener("abort", end);
+      try {
+        yield set.toArray();
+        yield* latestSets(watch, set, stop.signal);
+      } finally {
+        stop.signal.removeEventListener("abort", end);
+        watch.close();
+      }
+    },
+  };
+}
+
+/** null when it was closed meanwhile. */
+async function list(kv: Kv, range: KeyRange, signal: AbortSignal): Promise<RangeResponse | null> {
+  try {
+    return await kv.range(range, { signal });
+  } catch (error) {
+    if (signal.aborted) return null;
+    throw error;
+  }
+}
+
+/** Reads the watch ahead of the consumer and yields the set as it stands whenever the consumer asks and something changed. */
+async function* latestSets(watch: Watch, set: WantedSet, signal: AbortSignal): AsyncGenerator<readonly Scheduled[]> {
+  let wake = Promise.withResolvers<void>();
+  let changed = false;
+  let end: { readonly error: unknown } | null = null;
+  const follow = async () => {
+    for await (const batch of watch) {
+      for (const event of batch.events) {
+        if (event.type === "put") set.put(event.kv);
+        else set.delete(event.kv);
+        changed = true;
+      }
+      wake.resolve();
+    }
+  };
+  follow().then(
+    () => {
+      end = { error: null };
+      wake.resolve();
+    },
+    (error: unknown) => {
+      end = { error };
+      wake.resolve();
+    },
+  );
+  for (;;) {
+    await wake.promise;
+    wake = Promise.withResolvers<void>();
+    if (signal.aborted) return;
+    if (changed) {
+      changed = false;
+      yield set.toArray();
+    }
+    const ended = end as { readonly error: unknown } | null;
+    if (ended === null) continue;
+    if (ended.error !== null) throw ended.error;
+    return;
+  }
+}
+
+class WantedSet {
+  readonly #byName = new Map<string, Scheduled>();
+  readonly #keys: Keys;
+  readonly #log: Log;
+
+  constructor(keys: Keys, log: Log) {
+    this.#keys = keys;
+    this.#log = log;
+  }
+
+  put(kv: KeyValue): void {
+    const name = this.#nameOf(kv);
+    if (name === null) return;
+    try {
+      this.#byName.set(name, { name, ...decodeSchedule(kv.value) });
+    } catch (error) {
+      if (!(error instanceof RecordError)) throw error;
+      // What was wanted before stays wanted: a broken record must not stop a unit that runs.
+      this.#log.error("Passed over an order that cannot be read", {
+        key: decodeText(kv.key),
+        reason: reasonOf(error),
+      });
+    }
+  }
+
+  delete(kv: KeyValue): void {
+    const name = this.#nameOf(kv);
+    if (name !== null) this.#byName.delete(name);
+  }
+
+  toArray(): readonly Scheduled[] {
+    return [...this.#byName.values()];
+  }
+
+  #nameOf(kv: KeyValue): string | null {
+    const parsed = this.#keys.parse(kv.key);
+    return parsed?.kind === "schedule" ? parsed.name : null;
+  }
+}
