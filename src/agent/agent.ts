@@ -1,0 +1,264 @@
+/**
+ * Agent: makes this machine's systemd hold what the registry schedules here, and reports what systemd says.
+ *
+ *   schedule/<this machine> ──▶ Runner (plan, tasks) ──▶ UnitManager ──▶ systemd
+ *   state/<this machine>    ◀── Reporter ◀───────────────── changes ◀────┘
+ *   machine/<this machine>  ◀── Membership (lease, heartbeat)
+ *
+ * Idea. Three parts that know nothing of each other, joined here. Every one of them goes on alone: without the store
+ * units are left as they are; without systemd the lease is kept and the states are the last known ones.
+ *
+ * Invariants.
+ * - No unit is touched before this machine is registered (another host may have its id) and its schedule was read from
+ *   a quorum; afterwards only by what the schedule says.
+ * - No fault of the store or of this process stops a unit. Only stop({ handOver: true }) does.
+ *
+ * @module
+ */
+import type { Clock } from "../lib/clock.ts";
+import { type Log, reasonOf } from "../lib/log.ts";
+import { pause, within } from "../lib/wait.ts";
+import type {
+  AgentRegistry,
+  MachineRegistration,
+  MachineSession,
+  RegistryError,
+  ScheduleWatch,
+} from "../registry/types.ts";
+import { Backoff } from "./backoff.ts";
+import { Executor } from "./executor.ts";
+import { JobLimit } from "./job-limit.ts";
+import { Membership } from "./membership.ts";
+import { Reloader } from "./reloader.ts";
+import { Reporter } from "./reporter.ts";
+import { Runner } from "./runner.ts";
+import { type UnitManager, UnitManagerError } from "./unit-manager.ts";
+import { UnitTexts } from "./unit-texts.ts";
+
+export interface AgentConfig {
+  /** Life of this machine's lease without a heartbeat. */
+  readonly agentTtlMs: number;
+  /** Default: a quarter of agentTtlMs, at most a second. */
+  readonly heartbeatMs?: number;
+  /** Longest wait for one read or write of the store. */
+  readonly requestTimeoutMs?: number;
+  /** How long the units may take to stop when they are handed over. Below the service's TimeoutStopSec. */
+  readonly handOverMs?: number;
+  /** How long to try to tell the cluster that this machine leaves. */
+  readonly leaveMs?: number;
+}
+
+export interface AgentOptions {
+  readonly registry: AgentRegistry;
+  readonly units: UnitManager;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Asked for each registration. */
+  readonly registration: () => MachineRegistration;
+  readonly config: AgentConfig;
+  /** The agent cannot go on and touches nothing any more: another host has this machine-id. */
+  readonly onFatal: (error: RegistryError) => void;
+}
+
+export interface AgentStatus {
+  readonly registered: boolean;
+  readonly systemdConnected: boolean;
+  /** The schedule was read at least once. */
+  readonly scheduleKnown: boolean;
+  readonly jobsWaiting: number;
+}
+
+const HEARTBEAT_MAX_MS = 1000;
+const REQUEST_TIMEOUT_MS = 5000;
+const HAND_OVER_MS = 75_000;
+const LEAVE_MS = 3000;
+const RETRY_FIRST_MS = 50;
+const RETRY_LAST_MS = 2000;
+
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #jobs: JobLimit;
+  readonly #runner: Runner;
+  readonly #reporter: Reporter;
+  readonly #membership: Membership;
+  readonly #stop = new AbortController();
+  #adopting: Promise<void> = Promise.resolve();
+  #watching: Promise<void> | null = null;
+  #watch: ScheduleWatch | null = null;
+  #unsubscribe: () => void = () => {};
+  #connected = false;
+  #scheduleKnown = false;
+  #fatal = false;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    const { registry, units, clock, log, config } = options;
+    const requestTimeoutMs = config.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
+    const texts = new UnitTexts(registry, requestTimeoutMs);
+    const onChange = (name: string) => this.#reporter.mark(name);
+    this.#jobs = new JobLimit(clock);
+    const executor = new Executor({
+      units,
+      text: (hash, signal) => texts.get(hash, signal),
+      log,
+      jobs: this.#jobs,
+      reloader: new Reloader(() => units.reload()),
+      onChange,
+    });
+    this.#runner = new Runner({ machineId: options.registration().id, executor, clock, log, onChange });
+    this.#membership = new Membership({
+      registry,
+      clock,
+      log,
+      registration: options.registration,
+      ttlMs: config.agentTtlMs,
+      heartbeatMs: config.heartbeatMs ?? Math.min(HEARTBEAT_MAX_MS, config.agentTtlMs / 4),
+      onSession: (session) => this.#registered(session),
+      onLost: () => this.#reporter.detach(),
+      onTaken: (error) => this.#taken(error),
+    });
+    this.#reporter = new Reporter({
+      clock,
+      log,
+      timeoutMs: requestTimeoutMs,
+      report: (name) => this.#runner.report(name),
+      names: () => this.#runner.names(),
+      onLeaseLost: (session) => this.#membership.leaseLost(session),
+    });
+  }
+
+  get status(): AgentStatus {
+    return {
+      registered: this.#membership.session !== null,
+      systemdConnected: this.#connected,
+      scheduleKnown: this.#scheduleKnown,
+      jobsWaiting: this.#jobs.waiting,
+    };
+  }
+
+  start(): void {
+    this.#unsubscribe = this.#options.units.subscribe({
+      changed: (name, condition) => this.#runner.observe(name, condition),
+      connection: (event) => {
+        if (event === "regained") this.#adopt();
+        else this.#connected = false;
+      },
+    });
+    this.#adopt();
+    this.#membership.start();
+  }
+
+  /** Publishes what `registration()` says now, as after a change of the configured metadata. */
+  refresh(): void {
+    this.#membership.refresh();
+  }
+
+  /**
+   * Ends the agent. Without handOver units and lease stay as they are. With it the units are stopped here first (for as
+   * long as handOverMs), then given back, and the machine leaves; a cluster without quorum is not waited for.
+   */
+  async stop(how: { readonly handOver: boolean }): Promise<void> {
+    const { log } = this.#options;
+    this.#stop.abort();
+    this.#watch?.close();
+    await Promise.allSettled([this.#watching, this.#adopting]);
+    if (how.handOver && !this.#fatal) await this.#handOver();
+    this.#unsubscribe();
+    const session = this.#membership.session;
+    await Promise.allSettled([this.#runner.close(), this.#reporter.close()]);
+    if (how.handOver && session !== null) {
+      try {
+        await session.leave({ timeoutMs: this.#options.config.leaveMs ?? LEAVE_MS });
+        log.info("Left the cluster in order");
+      } catch (error) {
+        log.warning("Cannot tell the cluster that this machine leaves: its lease runs out by itself", {
+          reason: reasonOf(error),
+        });
+      }
+    }
+    await this.#membership.close();
+  }
+
+  #registered(session: MachineSession): void {
+    this.#reporter.attach(session);
+    this.#watching ??= this.#followSchedule();
+  }
+
+  #taken(error: RegistryError): void {
+    this.#fatal = true;
+    this.#stop.abort();
+    this.#watch?.close();
+    this.#reporter.detach();
+    void this.#runner.close();
+    this.#options.onFatal(error);
+  }
+
+  /** Reads what is held, as often as it takes; one reading at a time. */
+  #adopt(): void {
+    this.#adopting = this.#adopting.then(() => this.#readUnits());
+  }
+
+  async #readUnits(): Promise<void> {
+    const { units, clock, log } = this.#options;
+    const { signal } = this.#stop;
+    const backoff = new Backoff(RETRY_FIRST_MS, RETRY_LAST_MS);
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        const held = await units.held();
+        const conditions = await units.states(held.map((unit) => unit.name));
+        this.#connected = true;
+        log.info("Took over the units on this machine", { units: held.length });
+        this.#runner.adopt(held, conditions);
+        return;
+      } catch (error) {
+        if (!(error instanceof UnitManagerError)) throw error;
+        if (failures++ === 0) log.warning("Cannot read this machine's units, trying on", { reason: reasonOf(error) });
+        await pause(clock, backoff.next(), signal);
+      }
+    }
+  }
+
+  async #followSchedule(): Promise<void> {
+    const { registry, clock, log, registration } = this.#options;
+    const { signal } = this.#stop;
+    const backoff = new Backoff(RETRY_FIRST_MS, RETRY_LAST_MS);
+    let failures = 0;
+    while (!signal.aborted) {
+      const watch = registry.watchSchedule(registration().id);
+      this.#watch = watch;
+      try {
+        for await (const scheduled of watch) {
+          if (signal.aborted) break;
+          if (failures > 0) log.notice("Reading this machine's schedule again", { failures });
+          failures = 0;
+          backoff.reset();
+          this.#scheduleKnown = true;
+          this.#runner.want(scheduled);
+        }
+      } catch (error) {
+        if (failures++ === 0 && !signal.aborted) {
+          log.warning("Cannot read this machine's schedule, units go on as they are", { reason: reasonOf(error) });
+        }
+      } finally {
+        watch.close();
+      }
+      await pause(clock, backoff.next(), signal);
+    }
+  }
+
+  async #handOver(): Promise<void> {
+    const { clock, log, config } = this.#options;
+    const timeoutMs = config.handOverMs ?? HAND_OVER_MS;
+    try {
+      await within(clock, this.#runner.empty(), {
+        timeoutMs,
+        error: () =>
+          new UnitManagerError("timeout", `Cannot stop all units within ${timeoutMs} ms: leaving them to systemd`),
+      });
+      log.info("Stopped all units of this machine");
+    } catch (error) {
+      log.warning(reasonOf(error));
+    }
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * Executor: carries out one task of one unit.
+ *
+ * Idea. A task ends when systemd has accepted it (start, stop) or has done it (load, unload). How an accepted job ends
+ * is followed on the side and written into the record, unless a newer order has come since.
+ *
+ * Invariants.
+ * - A record changes only as far as the unit did: a task that fails half way leaves what is to be planned again.
+ * - Every job is counted by the JobLimit from its order to its end.
+ *
+ * Not here. What is to be done, and in which order (plan.ts, runner.ts).
+ *
+ * @module
+ */
+import { type Log, reasonOf } from "../lib/log.ts";
+import type { JobLimit } from "./job-limit.ts";
+import type { Latch } from "./latch.ts";
+import type { Task } from "./plan.ts";
+import type { Reloader } from "./reloader.ts";
+import { ABSENT, DORMANT, type Order, type UnitManager, UnitManagerError } from "./unit-manager.ts";
+import { jobProblem, type UnitRecord } from "./unit-record.ts";
+import type { UnitText } from "./unit-texts.ts";
+
+export interface ExecutorOptions {
+  readonly units: UnitManager;
+  readonly text: (hash: string, signal: AbortSignal) => Promise<UnitText>;
+  readonly log: Log;
+  readonly jobs: JobLimit;
+  readonly reloader: Reloader;
+  /** The record has changed outside a task: a job has ended. */
+  readonly onChange: (name: string) => void;
+}
+
+export interface TaskContext {
+  /** Ends when the daemon does. */
+  readonly signal: AbortSignal;
+  /** Opens when all loads of this pass have been tried. */
+  readonly loads: Latch;
+  /** The unit is started right after its load: its loaded state need not be asked for. */
+  readonly startFollows: boolean;
+}
+
+/** The task was dropped before it was begun: something else is wanted now, or the daemon ends. */
+export class TaskDropped extends Error {
+  readonly code = "dropped";
+}
+
+/** LoadState values with which a unit can be started (systemd.unit(5)). */
+const USABLE_LOAD_STATES = new Set(["loaded", "merged", "stub"]);
+
+export class Executor {
+  readonly #options: ExecutorOptions;
+  #reloadWanted = false;
+
+  constructor(options: ExecutorOptions) {
+    this.#options = options;
+  }
+
+  async run(record: UnitRecord, task: Task, context: TaskContext): Promise<void> {
+    switch (task.kind) {
+      case "unload":
+        return await this.#unload(record, context);
+      case "load":
+        return await this.#load(record, task, context);
+      case "stop":
+        return await this.#stop(record, context);
+      case "start":
+        return await this.#start(record, context);
+    }
+  }
+
+  /** Does the reload that could wait. */
+  quiet(): void {
+    if (!this.#reloadWanted) return;
+    this.#reloadWanted = false;
+    this.#options.reloader.reload().catch((error: unknown) => {
+      this.#options.log.warning("Cannot reload systemd: its view of [Install] sections is old", {
+        reason: reasonOf(error),
+      });
+    });
+  }
+
+  async #load(record: UnitRecord, task: Task, context: TaskContext): Promise<void> {
+    const { units, reloader } = this.#options;
+    const { name, hash } = task;
+    let file: UnitText;
+    let need: Awaited<ReturnType<UnitManager["load"]>>;
+    try {
+      file = await this.#options.text(hash, context.signal);
+      need = await units.load({ name, ...file });
+    } finally {
+      context.loads.pass();
+    }
+    record.hash = hash;
+    record.launched = false;
+    record.condition = DORMANT;
+    record.problem = undefined;
+    if (need === "before-start") {
+      await context.loads.opened;
+      await reloader.reload();
+    } else if (need === "later") this.#reloadWanted = true;
+    if (!context.startFollows) await this.#look(record);
+  }
+
+  async #unload(record: UnitRecord, context: TaskContext): Promise<void> {
+    const leave = await this.#enter(record, context.signal);
+    const order = ++record.order;
+    record.pending = "stop";
+    this.#options.onChange(record.name);
+    try {
+      await this.#options.units.unload(record.name);
+      record.launched = false;
+      record.hash = null;
+      record.condition = ABSENT;
+      record.problem = undefined;
+    } finally {
+      if (record.order === order) record.pending = null;
+      leave();
+    }
+  }
+
+  async #start(record: UnitRecord, context: TaskContext): Promise<void> {
+    await context.loads.opened;
+    const leave = await this.#enter(record, context.signal);
+    try {
+      const job = await this.#options.units.start(record.name);
+      record.launched = true;
+      this.#follow(record, "start", job, leave);
+    } catch (error) {
+      leave();
+      throw error;
+    }
+  }
+
+  async #stop(record: UnitRecord, context: TaskContext): Promise<void> {
+    const leave = await this.#enter(record, context.signal);
+    try {
+      const job = await this.#options.units.stop(record.name);
+      record.launched = false;
+      this.#follow(record, "stop", job, leave);
+    } catch (error) {
+      leave();
+      throw error;
+    }
+  }
+
+  async #enter(record: UnitRecord, signal: AbortSignal): Promise<() => void> {
+    const drop = new AbortController();
+    record.drop = () => drop.abort();
+    const leave = await this.#options.jobs.enter(AbortSignal.any([signal, drop.signal]), record.pending !== null);
+    record.drop = null;
+    if (leave === null) throw new TaskDropped(`Dropped an order for "${record.name}"`);
+    return leave;
+  }
+
+  #follow(record: UnitRecord, kind: "start" | "stop", job: Order, leave: () => void): void {
+    const order = ++record.order;
+    record.pending = kind;
+    record.problem = undefined;
+    const ended = async () => {
+      try {
+        const result = await job.done;
+        if (record.order !== order) return;
+        record.pending = null;
+        if (result !== "done") {
+          await this.#look(record);
+          if (record.order !== order) return;
+          record.problem = jobProblem(kind, record.name, result, record.condition);
+          this.#options.log.warning(record.problem, { unit: record.name, result });
+        }
+      } catch (error) {
+        // The connection was lost: what became of the job shows when the unit is adopted again.
+        if (!(error instanceof UnitManagerError)) throw error;
+      } finally {
+        leave();
+        if (record.order === order) this.#options.onChange(record.name);
+      }
+    };
+    void ended();
+  }
+
+  /** Asks for the unit's state. */
+  async #look(record: UnitRecord): Promise<void> {
+    const condition = (await this.#options.units.states([record.name])).get(record.name);
+    if (condition === undefined) return;
+    record.condition = condition;
+    if (!USABLE_LOAD_STATES.has(condition.load)) {
+      record.problem = `Cannot load "${record.name}": systemd reports "${condition.load}". Look at \`flt status ${record.name}\``;
+    }
+  }
+}

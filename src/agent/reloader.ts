@@ -1,0 +1,36 @@
+/**
+ * Reloader: as few reloads of systemd as will do.
+ *
+ * Problem. A reload stops PID 1 for 100 ms and more, and a pass may load hundreds of units.
+ * Idea. Whoever needs a reload shares the next one: one that is running may have read the directory too early.
+ *
+ * @module
+ */
+export class Reloader {
+  readonly #reload: () => Promise<void>;
+  #running: Promise<void> | null = null;
+  #next: Promise<void> | null = null;
+
+  constructor(reload: () => Promise<void>) {
+    this.#reload = reload;
+  }
+
+  /** Resolves after a reload that began after this call. */
+  reload(): Promise<void> {
+    if (this.#running === null) return this.#begin();
+    this.#next ??= this.#running.then(
+      () => this.#begin(),
+      () => this.#begin(),
+    );
+    return this.#next;
+  }
+
+  #begin(): Promise<void> {
+    this.#next = null;
+    const running = this.#reload().finally(() => {
+      if (this.#running === running) this.#running = null;
+    });
+    this.#running = running;
+    return running;
+  }
+}

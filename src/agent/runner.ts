@@ -1,0 +1,222 @@
+/**
+ * Runner: does what the plan says, unit by unit.
+ *
+ * Idea. A pass plans the units that something happened to, and gives each its chain of tasks. Chains of different units
+ * run side by side, tasks of one unit one after the other. An order counts as done for the plan once systemd accepted
+ * its job, so a unit that takes minutes to start can be stopped at once: the new job replaces the old one.
+ *
+ * Invariants.
+ * - Nothing is planned before both sides are known: what is wanted (read from the store) and what is held (from systemd).
+ * - One chain a unit at a time; what changes meanwhile is planned when it ends.
+ * - In one pass no unit is started before every new one was loaded (a hanging stop holds up its own unit only), and
+ *   systemd reloads at most once for all of them.
+ * - A failed task is tried again after a growing pause, except an order that systemd refused: that waits for a change.
+ *
+ * Not here. The tasks themselves (executor.ts).
+ *
+ * @module
+ */
+import type { Clock } from "../lib/clock.ts";
+import { type Log, reasonOf } from "../lib/log.ts";
+import type { MachineId } from "../model/machine.ts";
+import type { UnitReport } from "../model/states.ts";
+import type { Scheduled } from "../registry/types.ts";
+import { type Executor, TaskDropped } from "./executor.ts";
+import { Latch } from "./latch.ts";
+import { type Actual, planTasks, sameScheduled, type Task } from "./plan.ts";
+import { ABSENT, DORMANT, type HeldUnit, type UnitCondition, UnitManagerError } from "./unit-manager.ts";
+import { actualOf, newRecord, reportOf, type UnitRecord } from "./unit-record.ts";
+
+const RETRY_FIRST_MS = 500;
+const RETRY_LAST_MS = 30_000;
+
+export interface RunnerOptions {
+  readonly machineId: MachineId;
+  readonly executor: Executor;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** This unit's report may have changed. */
+  readonly onChange: (name: string) => void;
+}
+
+export class Runner {
+  readonly #options: RunnerOptions;
+  readonly #records = new Map<string, UnitRecord>();
+  readonly #stop = new AbortController();
+  readonly #chains = new Set<Promise<void>>();
+  #wanted: ReadonlyMap<string, Scheduled> | null = null;
+  #adopted = false;
+  #onEmpty: (() => void) | null = null;
+
+  constructor(options: RunnerOptions) {
+    this.#options = options;
+  }
+
+  names(): Iterable<string> {
+    return this.#records.keys();
+  }
+
+  report(name: string): UnitReport | undefined {
+    const record = this.#records.get(name);
+    return record && reportOf(record, this.#options.machineId, this.#wanted?.get(name));
+  }
+
+  /** Takes over what is there; called again whenever systemd was out of reach. */
+  adopt(held: readonly HeldUnit[], conditions: ReadonlyMap<string, UnitCondition>): void {
+    const files = new Map(held.map((unit) => [unit.name, unit]));
+    const names = new Set([...files.keys(), ...this.#records.keys()]);
+    for (const name of names) {
+      const record = this.#record(name);
+      record.pending = null;
+      record.order++;
+      if (record.busy) continue;
+      const file = files.get(name);
+      record.hash = file?.hash ?? null;
+      record.launched = file?.launched ?? false;
+      record.condition = file === undefined ? ABSENT : (conditions.get(name) ?? DORMANT);
+      this.#options.onChange(name);
+    }
+    this.#adopted = true;
+    this.#pass(new Set([...names, ...(this.#wanted?.keys() ?? [])]));
+  }
+
+  /** What this machine is to hold, whole. */
+  want(scheduled: readonly Scheduled[]): void {
+    const before = this.#wanted;
+    const wanted = new Map(scheduled.map((unit) => [unit.name, unit]));
+    this.#wanted = wanted;
+    if (before === null) {
+      this.#pass(new Set([...this.#records.keys(), ...wanted.keys()]));
+      return;
+    }
+    const names = new Set([...before.keys(), ...wanted.keys()]);
+    for (const name of names) if (sameScheduled(before.get(name), wanted.get(name))) names.delete(name);
+    this.#pass(names);
+  }
+
+  /** systemd says that this unit has changed. */
+  observe(name: string, condition: UnitCondition): void {
+    const record = this.#records.get(name);
+    if (record === undefined || record.hash === null) return;
+    record.condition = condition;
+    if (condition.active === "active") record.problem = undefined;
+    this.#options.onChange(name);
+  }
+
+  /** Unloads everything; resolves when nothing is held any more. Give it a deadline. */
+  empty(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onEmpty = resolve;
+    this.want([]);
+    this.#pass(new Set(this.#records.keys()));
+    if (this.#records.size === 0) resolve();
+    return promise;
+  }
+
+  /** Ends planning and waits for the orders that are being given; jobs that systemd has accepted go on. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    for (const record of this.#records.values()) record.retry?.cancel();
+    await Promise.allSettled(this.#chains);
+  }
+
+  #record(name: string): UnitRecord {
+    let record = this.#records.get(name);
+    if (record === undefined) {
+      record = newRecord(name);
+      this.#records.set(name, record);
+    }
+    return record;
+  }
+
+  #pass(names: Iterable<string>): void {
+    if (this.#wanted === null || !this.#adopted || this.#stop.signal.aborted) return;
+    const actual = new Map<string, Actual>();
+    const idle: string[] = [];
+    for (const name of names) {
+      const record = this.#records.get(name);
+      if (record?.busy) {
+        record.again = true;
+        record.drop?.();
+        continue;
+      }
+      idle.push(name);
+      if (record !== undefined) actual.set(name, actualOf(record));
+    }
+    const chains = Map.groupBy(planTasks(idle, this.#wanted, actual), (task) => task.name);
+    for (const name of idle) if (!chains.has(name)) this.#settle(name);
+    let loads = 0;
+    for (const tasks of chains.values()) if (tasks[0]?.kind === "load") loads++;
+    const latch = new Latch(loads);
+    for (const [name, tasks] of chains) {
+      // A load that follows an unload is not waited for by others: the unload may take long.
+      const own = tasks[0]?.kind === "unload" ? new Latch(tasks.length > 1 ? 1 : 0) : latch;
+      this.#begin(name, tasks, own);
+    }
+  }
+
+  #begin(name: string, tasks: readonly Task[], loads: Latch): void {
+    const record = this.#record(name);
+    record.busy = true;
+    record.again = false;
+    record.refused = undefined;
+    record.retry?.cancel();
+    record.retry = null;
+    const chain = this.#chain(record, tasks, loads).finally(() => {
+      this.#chains.delete(chain);
+      if (this.#chains.size === 0 && !this.#stop.signal.aborted) this.#options.executor.quiet();
+    });
+    this.#chains.add(chain);
+  }
+
+  async #chain(record: UnitRecord, tasks: readonly Task[], loads: Latch): Promise<void> {
+    const { executor, log } = this.#options;
+    const { signal } = this.#stop;
+    const startFollows = tasks.at(-1)?.kind === "start";
+    let task: Task | undefined;
+    try {
+      for (task of tasks) {
+        if (signal.aborted) return;
+        log.info(`Unit "${task.name}": ${task.kind}, ${task.reason}`, { unit: task.name, hash: task.hash });
+        await executor.run(record, task, { signal, loads, startFollows });
+      }
+      record.failures = 0;
+    } catch (error) {
+      if (!(error instanceof TaskDropped)) this.#failed(record, task, error);
+    } finally {
+      record.busy = false;
+      this.#options.onChange(record.name);
+      if (record.again) this.#pass([record.name]);
+      else this.#settle(record.name);
+    }
+  }
+
+  #failed(record: UnitRecord, task: Task | undefined, error: unknown): void {
+    const { clock, log } = this.#options;
+    const { name } = record;
+    record.problem = reasonOf(error);
+    if (this.#stop.signal.aborted) return;
+    const refused = error instanceof UnitManagerError && (error.code === "rejected" || error.code === "name-taken");
+    if (refused && task?.kind !== "unload") {
+      log.warning(record.problem, { unit: name });
+      record.refused = this.#wanted?.get(name);
+      return;
+    }
+    const delayMs = Math.min(RETRY_LAST_MS, RETRY_FIRST_MS * 2 ** Math.min(record.failures++, 10));
+    log.warning(record.problem, { unit: name, retryAfterMs: delayMs });
+    record.retry = clock.after(delayMs, () => {
+      record.retry = null;
+      this.#pass([name]);
+    });
+  }
+
+  /** Forgets a unit that is neither wanted nor held. */
+  #settle(name: string): void {
+    const record = this.#records.get(name);
+    if (record === undefined || record.busy || record.hash !== null || this.#wanted?.has(name)) return;
+    record.retry?.cancel();
+    this.#records.delete(name);
+    this.#options.onChange(name);
+    if (this.#records.size === 0) this.#onEmpty?.();
+  }
+}

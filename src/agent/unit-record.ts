@@ -1,0 +1,103 @@
+/**
+ * UnitRecord: what the agent knows of one unit, and the report made of it.
+ *
+ * @module
+ */
+import type { Timer } from "../lib/clock.ts";
+import type { MachineId } from "../model/machine.ts";
+import type { JobState, UnitReport } from "../model/states.ts";
+import type { Scheduled } from "../registry/types.ts";
+import type { Actual } from "./plan.ts";
+import { ABSENT, type JobResult, type UnitCondition } from "./unit-manager.ts";
+
+export interface UnitRecord {
+  readonly name: string;
+  /** The file that is held; null: none. */
+  hash: string | null;
+  launched: boolean;
+  condition: UnitCondition;
+  /** The last order that could not be carried out. */
+  problem: string | undefined;
+  refused: Scheduled | undefined;
+  /** Tasks for it are being done. */
+  busy: boolean;
+  /** Plan again once they are. */
+  again: boolean;
+  /** Drops the order that waits for its turn; null when none does. */
+  drop: (() => void) | null;
+  /** Counts orders: how an older one ended is of no interest. */
+  order: number;
+  /** The job that systemd has not ended yet. */
+  pending: "start" | "stop" | null;
+  failures: number;
+  retry: Timer | null;
+}
+
+export function newRecord(name: string): UnitRecord {
+  return {
+    name,
+    hash: null,
+    launched: false,
+    condition: ABSENT,
+    problem: undefined,
+    refused: undefined,
+    busy: false,
+    again: false,
+    drop: null,
+    order: 0,
+    pending: null,
+    failures: 0,
+    retry: null,
+  };
+}
+
+export function actualOf(record: UnitRecord): Actual {
+  return { hash: record.hash, launched: record.launched, refused: record.refused };
+}
+
+/** undefined: there is nothing to report. */
+export function reportOf(
+  record: UnitRecord,
+  machineId: MachineId,
+  wanted: Scheduled | undefined,
+): UnitReport | undefined {
+  const { name, condition } = record;
+  const hash = record.hash ?? wanted?.hash;
+  if (hash === undefined || (record.hash === null && record.problem === undefined)) return undefined;
+  return {
+    name,
+    machineId,
+    hash,
+    jobState: jobStateOf(record),
+    load: condition.load,
+    active: condition.active,
+    sub: condition.sub,
+    ...(record.problem === undefined ? {} : { problem: record.problem }),
+    ...(condition.result === undefined ? {} : { result: condition.result }),
+  };
+}
+
+/** A unit is launched until systemd has stopped it: whoever waits for a stop waits for that. */
+function jobStateOf(record: UnitRecord): JobState {
+  if (record.hash === null) return "inactive";
+  return record.launched || record.pending === "stop" ? "launched" : "loaded";
+}
+
+/** What to tell an operator about a job that did not end with `done`. */
+export function jobProblem(order: "start" | "stop", name: string, result: JobResult, condition: UnitCondition): string {
+  const because = JOB_RESULTS[result] ?? `systemd ended the job with "${result}"`;
+  const detail = condition.result === undefined || condition.result === result ? "" : ` (result: ${condition.result})`;
+  return `Cannot ${order} "${name}": ${because}${detail}. Look at \`flt journal ${name}\``;
+}
+
+const JOB_RESULTS: Readonly<Record<string, string>> = {
+  failed: "the unit failed",
+  timeout: "systemd's job timed out",
+  canceled: "the job was cancelled on the machine",
+  dependency: "a unit that it requires failed",
+  skipped: "a condition of the unit is not met",
+  assert: "an assertion of the unit is not met",
+  unsupported: "systemd does not support units of this type here",
+  collected: "systemd dropped the job",
+  once: "the unit runs only once, and has run",
+};
