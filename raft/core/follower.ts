@@ -1,0 +1,67 @@
+/**
+ * What a follower does with its leader's words: appends, heartbeats, snapshots.
+ *
+ * Idea. The term was checked before (roles.ts). Each of these changes the log and leaves one reply in the outbox; since
+ * a reply leaves only with the Ready that carries the change, it speaks of what is on disk.
+ *
+ * @module
+ */
+import type { Message } from "../types.ts";
+import { Members } from "./membership.ts";
+import type { SharedState } from "./state.ts";
+
+type Of<K extends Message["kind"]> = Extract<Message, { readonly kind: K }>;
+
+export function acceptAppend(state: SharedState, message: Of<"append">): void {
+  const { log } = state;
+  if (log.awaitsHandOut) return;
+  if (message.prevIndex < log.commit) {
+    // Late or repeated: what is committed agrees with every leader's log, so this much is certain.
+    replyAccepted(state, message.from, log.commit);
+    return;
+  }
+  if (log.append(message.prevIndex, message.prevTerm, message.entries)) {
+    const lastIndex = message.prevIndex + message.entries.length;
+    log.commitTo(Math.min(message.commit, lastIndex));
+    replyAccepted(state, message.from, lastIndex);
+    return;
+  }
+  if (message.prevIndex === log.commit) {
+    // No leader's log can differ from ours here: somebody forgot what it had promised.
+    state.protocolViolations++;
+    return;
+  }
+  const hint = log.lastAtOrBelowTerm(message.prevIndex, message.prevTerm);
+  state.send(message.from, {
+    kind: "append-reply",
+    index: message.prevIndex,
+    rejected: true,
+    hintIndex: hint.index,
+    hintTerm: hint.term,
+  });
+}
+
+export function acceptHeartbeat(state: SharedState, message: Of<"heartbeat">): void {
+  if (message.commit <= state.log.lastIndex) state.log.commitTo(message.commit);
+  else state.protocolViolations++;
+  state.send(message.from, { kind: "heartbeat-reply", readContext: message.readContext });
+}
+
+/** Its bytes are on this node's disk already; here the core decides whether it wants them. */
+export function acceptSnapshot(state: SharedState, message: Of<"snapshot">): void {
+  const { log } = state;
+  const { snapshot } = message;
+  if (snapshot.index > log.commit) {
+    if (log.matches(snapshot.index, snapshot.term)) {
+      log.commitTo(snapshot.index);
+    } else {
+      log.restore(snapshot);
+      state.members = new Members(state.id, snapshot.membership);
+    }
+  }
+  replyAccepted(state, message.from, log.commit);
+}
+
+function replyAccepted(state: SharedState, to: number, index: number): void {
+  state.send(to, { kind: "append-reply", index, rejected: false, hintIndex: 0, hintTerm: 0 });
+}

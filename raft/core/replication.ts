@@ -1,0 +1,146 @@
+/**
+ * The leader's sending side: who gets which entries, heartbeats or snapshot, and what the replies mean.
+ *
+ * Idea. Nothing is sent when something happens; `flush` looks at each follower's progress when a Ready is made and sends what is
+ * due. So a hundred proposals that came in while the disk was busy leave as one append per follower.
+ *
+ * Not here. What is committed (leader.ts); one follower's window (progress.ts).
+ *
+ * @module
+ */
+import type { Entry, LogIndex, Message, NodeId } from "../types.ts";
+import { Progress } from "./progress.ts";
+import { acknowledgedByQuorum, hasQuorum } from "./quorum.ts";
+import type { SharedState } from "./state.ts";
+
+type AppendReply = Extract<Message, { readonly kind: "append-reply" }>;
+
+export class Replication {
+  readonly #state: SharedState;
+  readonly #progress: ReadonlyMap<NodeId, Progress>;
+
+  constructor(state: SharedState) {
+    this.#state = state;
+    const { maxInflightMessages, maxInflightBytes } = state.config;
+    const limits = { maxMessages: maxInflightMessages, maxBytes: maxInflightBytes };
+    const next = state.log.lastIndex + 1;
+    this.#progress = new Map(state.members.peers.map((peer) => [peer, new Progress(next, limits)]));
+  }
+
+  get peers(): ReadonlyMap<NodeId, Progress> {
+    return this.#progress;
+  }
+
+  /** The last index that is on the disks of a quorum; the leader counts what its own disk has. */
+  acknowledged(): LogIndex {
+    const { log, members, id } = this.#state;
+    return acknowledgedByQuorum(members.voterSets, (node) =>
+      node === id ? log.stable : (this.#progress.get(node)?.match ?? 0),
+    );
+  }
+
+  hasAll(peer: NodeId): boolean {
+    return this.#progress.get(peer)?.match === this.#state.log.lastIndex;
+  }
+
+  /** Whether a quorum was heard since the last call (thesis 6.2), this node included; starts the next period. */
+  checkQuorum(): boolean {
+    const { members, id } = this.#state;
+    const active = hasQuorum(
+      members.voterSets,
+      (node) => node === id || this.#progress.get(node)?.recentlyActive === true,
+    );
+    this.forgetActivity();
+    return active;
+  }
+
+  forgetActivity(): void {
+    for (const progress of this.#progress.values()) progress.recentlyActive = false;
+  }
+
+  flush(): void {
+    for (const [peer, progress] of this.#progress) this.#flushTo(peer, progress);
+  }
+
+  /** A heartbeat commits only what the follower is known to have: it may lack, or hold otherwise, what lies behind. */
+  heartbeat(readContext: number): void {
+    for (const [peer, progress] of this.#progress) {
+      const commit = Math.min(progress.match, this.#state.log.commit);
+      this.#state.send(peer, { kind: "heartbeat", commit, readContext });
+    }
+  }
+
+  heartbeatReplied(peer: NodeId): void {
+    const progress = this.#progress.get(peer);
+    if (progress === undefined) return;
+    progress.heard();
+    progress.freeOldest();
+    if (progress.match < this.#state.log.lastIndex) progress.nudged = true;
+  }
+
+  appendReplied(message: AppendReply): void {
+    const { log } = this.#state;
+    const progress = this.#progress.get(message.from);
+    if (progress === undefined) return;
+    progress.recentlyActive = true;
+    if (message.rejected) {
+      const hint =
+        message.hintTerm > 0 ? log.lastAtOrBelowTerm(message.hintIndex, message.hintTerm).index : message.hintIndex;
+      progress.rejected(message.index, hint);
+      return;
+    }
+    if (message.index > log.lastIndex) {
+      this.#state.protocolViolations++;
+      return;
+    }
+    if (!progress.accepted(message.index)) return;
+    const reachable =
+      progress.mode === "probe" || (progress.mode === "snapshot" && progress.match + 1 >= log.firstIndex);
+    if (reachable) progress.becomeReplicate();
+  }
+
+  unreachable(peer: NodeId): void {
+    const progress = this.#progress.get(peer);
+    if (progress?.mode === "replicate") progress.becomeProbe();
+  }
+
+  snapshotSent(peer: NodeId, ok: boolean): void {
+    const progress = this.#progress.get(peer);
+    if (progress?.mode === "snapshot") progress.snapshotEnded(ok);
+  }
+
+  #flushTo(peer: NodeId, progress: Progress): void {
+    const { log, config } = this.#state;
+    while (!progress.paused && this.#isDue(progress)) {
+      const prevIndex = progress.next - 1;
+      const prevTerm = log.termAt(prevIndex);
+      if (prevTerm === null) {
+        this.#offerSnapshot(peer, progress);
+        return;
+      }
+      const entries =
+        progress.next > log.lastIndex ? [] : log.slice(progress.next, log.lastIndex, config.maxAppendBytes);
+      this.#state.send(peer, { kind: "append", prevIndex, prevTerm, entries, commit: log.commit });
+      progress.sentCommit = log.commit;
+      progress.sent(prevIndex + entries.length, entries.length, totalBytes(entries));
+    }
+  }
+
+  #isDue(progress: Progress): boolean {
+    const { log } = this.#state;
+    if (progress.next <= log.lastIndex || progress.nudged) return true;
+    return progress.mode === "replicate" && progress.sentCommit < log.commit;
+  }
+
+  /** Only to a follower that lives: the bytes of a snapshot are not spent on a dead one. */
+  #offerSnapshot(peer: NodeId, progress: Progress): void {
+    const { snapshot } = this.#state.log;
+    if (snapshot === null || !progress.recentlyActive) return;
+    progress.becomeSnapshot(snapshot.index);
+    this.#state.send(peer, { kind: "snapshot", snapshot });
+  }
+}
+
+function totalBytes(entries: readonly Entry[]): number {
+  return entries.reduce((sum, entry) => sum + entry.data.length, 0);
+}
