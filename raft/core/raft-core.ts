@@ -180,16 +180,22 @@ export class RaftCore {
     return this.#takeMessages();
   }
 
-  /** The duties of the last Ready are done. */
-  advance(): void {
+  /**
+   * The duties of the last Ready are done.
+   *
+   * @param entriesWritten False when the disk had no room for the entries: hard state is written, nothing of the entries is,
+   *   nothing from the first of them on was applied, and no reply that speaks of them was sent. The next Ready brings them again.
+   */
+  advance(entriesWritten = true): void {
     const done = this.#outstanding;
     assert(done !== null, "advance() follows a ready()");
     this.#outstanding = null;
     if (done.snapshot !== null) this.#log.snapshotInstalled(done.snapshot);
-    const written = done.entries.at(-1);
+    const written = entriesWritten ? done.entries.at(-1) : undefined;
     if (written !== undefined) this.#log.stableTo(written.index, written.term);
-    const applied = done.committed.at(-1);
-    if (applied !== undefined) this.#log.appliedTo(applied.index);
+    const applied = done.committed.at(-1)?.index ?? 0;
+    const firstMissing = entriesWritten ? undefined : done.entries[0];
+    this.#log.appliedTo(Math.min(applied, firstMissing === undefined ? applied : firstMissing.index - 1));
     this.#roles.leadership?.advanceCommit();
     this.#roles.persisted(this.#handedHard);
   }
