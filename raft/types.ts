@@ -127,7 +127,8 @@ export interface SoftState {
 /**
  * One batch of work that the core hands to its caller. The caller's duties, in this order (README.md):
  * 1. write `hardState`, `entries` and `snapshot` to disk in one transaction and sync it when `mustSync`;
- *    a leader may send `messages` before that (thesis 10.2.1), everyone else only afterwards;
+ *    a leader may send `messages` before that (thesis 10.2.1), everyone else only afterwards.
+ *    Without `mustSync` only the commit index moved, a hint that may be written later;
  * 2. send `messages`;
  * 3. apply `committed`, in order;
  * 4. call advance().
@@ -137,7 +138,7 @@ export interface Ready {
   readonly hardState: HardState | null;
   /** To append to disk, replacing whatever is there from the first index on. */
   readonly entries: readonly Entry[];
-  /** To install in place of the whole log and state. */
+  /** To install in place of the whole log and state. With it come neither entries nor committed ones. */
   readonly snapshot: SnapshotMeta | null;
   /** Committed and on this node's disk, or about to be in this very batch: apply after step 1. */
   readonly committed: readonly Entry[];
