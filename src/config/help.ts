@@ -1,0 +1,99 @@
+/**
+ * Texts made from the table of options: the daemon's help and a commented configuration file.
+ *
+ * @module
+ */
+import { DEFAULT_CONFIG_PATH } from "./load.ts";
+import { CONFIG_FIELDS, CONFIG_OPTIONS, type ConfigOption, flagName } from "./table.ts";
+
+const LINE_WIDTH = 88;
+
+/** What `flt daemon --help` prints. */
+export function daemonHelp(): string {
+  return [
+    "Usage: flt daemon [FLAG…]",
+    "",
+    "Runs flt on this machine: joins the cluster, holds its part of the store, starts and stops units.",
+    "",
+    ...paragraph(
+      `Each option can be a flag, a variable of the environment (FLT_DATA_DIR=…), or a line of ${DEFAULT_CONFIG_PATH} ` +
+        "(data_dir=…); the first of these that is set wins. Options of fleet are known by their names there, FLEET_ " +
+        "variables, too.",
+      "",
+    ),
+    "",
+    "Flags:",
+    `  --config PATH`,
+    `      Reads this configuration file. Default: ${DEFAULT_CONFIG_PATH}, if there is one.`,
+    ...withEffect(true).flatMap(describeFlag),
+    "  --help, --version",
+    "",
+    "Accepted for fleet's sake, without effect or, if set, refused:",
+    ...paragraph(
+      withEffect(false)
+        .map(({ key }) => flagName(key))
+        .join(", "),
+      "  ",
+    ),
+    "",
+    "Example: flt daemon --public-ip 10.0.0.1 --metadata region=us-west",
+    "",
+  ].join("\n");
+}
+
+/** A configuration file in which every active option stands as a comment, with its default. */
+export function sampleConfigFile(): string {
+  const blocks = withEffect(true).map((option) => {
+    const note = option.default === "" ? `Not set: ${option.unset ?? "empty"}.` : `Default: ${option.default}`;
+    return [
+      ...paragraph(option.help, "# "),
+      ...paragraph(note, "# "),
+      `# ${option.key}=${quoteIfNeeded(option.example)}`,
+      "",
+    ].join("\n");
+  });
+  const head = [
+    ...paragraph(
+      `Configuration of flt daemon, to be put at ${DEFAULT_CONFIG_PATH}. One option a line, no sections. ` +
+        'Lists: a,b or ["a","b"]. Durations: 4s, 1m30s, 500ms. "flt daemon --help" says more.',
+      "# ",
+    ),
+    "",
+  ].join("\n");
+  return [head, ...blocks].join("\n");
+}
+
+function withEffect(active: boolean): ConfigOption<unknown>[] {
+  const options: ConfigOption<unknown>[] = CONFIG_FIELDS.map((field) => CONFIG_OPTIONS[field]);
+  return options.filter((option) => (option.effect.kind === "active") === active);
+}
+
+function describeFlag(option: ConfigOption<unknown>): string[] {
+  const { placeholder } = option.kind;
+  const written = option.default === "" ? (option.unset ?? "empty") : option.default;
+  return [
+    `  ${flagName(option.key)}${placeholder === "" ? "" : ` ${placeholder}`}`,
+    ...paragraph(`${option.help} Default: ${written}.`, "      "),
+    ...(placeholder === "" || option.example === option.default
+      ? []
+      : [`      Example: ${flagName(option.key)} ${option.example}`]),
+  ];
+}
+
+function quoteIfNeeded(example: string): string {
+  return /[\s#;"]/.test(example) && !example.startsWith("[") ? JSON.stringify(example) : example;
+}
+
+function paragraph(text: string, indent: string): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && indent.length + line.length + 1 + word.length > LINE_WIDTH) {
+      lines.push(indent + line);
+      line = word;
+    } else {
+      line = line === "" ? word : `${line} ${word}`;
+    }
+  }
+  return [...lines, indent + line];
+}

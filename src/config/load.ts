@@ -1,0 +1,214 @@
+/**
+ * Puts the daemon's configuration together: flags over FLT_ variables over FLEET_ variables over the file over defaults.
+ *
+ * Idea. Each option is looked for in each place once, and read by its kind; whatever is wrong names the place. The same
+ * call serves the start and a reload: it reads nothing but what is handed in.
+ *
+ * Invariant. Either all of it can be used, or ConfigError is thrown and nothing came of it.
+ *
+ * Not here. What the host has to be asked for: public_ip, listen_peer and advertise_peer are null when not set (daemon/).
+ *
+ * @module
+ */
+import { didYouMean, nearestWord } from "../lib/suggest.ts";
+import { isLocalApi, isWildcard } from "./addresses.ts";
+import { parseArguments } from "./arguments.ts";
+import { ConfigError } from "./config-error.ts";
+import { parseConfigFile } from "./file.ts";
+import {
+  CONFIG_FIELDS,
+  CONFIG_KEYS,
+  CONFIG_OPTIONS,
+  type ConfigField,
+  type ConfigOption,
+  type FltConfig,
+  fieldOfKey,
+  flagName,
+} from "./table.ts";
+import { ValueError } from "./value-error.ts";
+
+export interface LoadRequest {
+  /** What follows the program's name and `daemon`. */
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** The text of a file; null when there is none. */
+  readonly readFile: (path: string) => string | null;
+  /** Base name that the program was called by: "flt", "fltd" or "fleetd". */
+  readonly argv0Name: string;
+}
+
+/** Where a value was found. `where` is fit for a message: `flag --agent-ttl`, `"/etc/flt/flt.conf" line 3`. */
+export interface Source {
+  readonly kind: "flag" | "environment" | "file" | "default";
+  readonly where: string;
+}
+
+export interface LoadedConfig {
+  readonly config: FltConfig;
+  /** One sentence each, for the log. */
+  readonly warnings: readonly string[];
+  readonly sources: Readonly<Record<ConfigField, Source>>;
+  /** The file that was read; null when there was none. */
+  readonly path: string | null;
+}
+
+export const DEFAULT_CONFIG_PATH = "/etc/flt/flt.conf";
+export const FLEET_CONFIG_PATH = "/etc/fleet/fleet.conf";
+
+const ENVIRONMENT_PREFIXES = ["FLT_", "FLEET_"] as const;
+
+interface Found {
+  readonly text: string;
+  readonly source: Source;
+}
+
+/** Throws ConfigError for the first thing that cannot be used. */
+export function loadConfig(request: LoadRequest): LoadedConfig {
+  const args = parseArguments(request.argv);
+  const isFleet = request.argv0Name === "fleetd";
+  const warnings: string[] = [];
+  const file = readConfigFile(request, args.configPath, isFleet, warnings);
+  const environment = readEnvironment(request.env, warnings);
+  const values: Partial<Record<ConfigField, unknown>> = {};
+  const sources: Partial<Record<ConfigField, Source>> = {};
+  for (const field of CONFIG_FIELDS) {
+    const flag = args.flags.get(field);
+    const found: Found =
+      (flag === undefined ? undefined : fromFlag(field, flag)) ??
+      environment.get(field) ??
+      file.entries.get(field) ??
+      fromDefault(field, isFleet);
+    values[field] = readValue(field, found, warnings);
+    sources[field] = found.source;
+  }
+  // The loop above has set each field with the value of its own kind.
+  const config = values as FltConfig;
+  const complete = sources as Record<ConfigField, Source>;
+  checkTogether(config, complete, warnings);
+  return { config, warnings, sources: complete, path: file.path };
+}
+
+function fromFlag(field: ConfigField, text: string): Found {
+  return { text, source: { kind: "flag", where: `flag ${flagName(CONFIG_OPTIONS[field].key)}` } };
+}
+
+function fromDefault(field: ConfigField, isFleet: boolean): Found {
+  const option: ConfigOption<unknown> = CONFIG_OPTIONS[field];
+  const text = (isFleet ? option.fleetDefault : undefined) ?? option.default;
+  return { text, source: { kind: "default", where: "the default" } };
+}
+
+function readConfigFile(
+  request: LoadRequest,
+  wantedPath: string | undefined,
+  isFleet: boolean,
+  warnings: string[],
+): { readonly path: string | null; readonly entries: ReadonlyMap<ConfigField, Found> } {
+  const path = wantedPath ?? (isFleet ? FLEET_CONFIG_PATH : DEFAULT_CONFIG_PATH);
+  const text = request.readFile(path);
+  if (text === null && wantedPath !== undefined) {
+    throw new ConfigError(`Cannot read configuration file ${JSON.stringify(path)}: there is no such file`);
+  }
+  const entries = new Map<ConfigField, Found>();
+  for (const { key, value, line } of parseConfigFile(path, text ?? "")) {
+    const where = `${JSON.stringify(path)} line ${line}`;
+    const field = fieldOfKey(key);
+    if (field === undefined) {
+      warnings.push(`Unknown option ${JSON.stringify(key)} in ${where} is left out${didYouMean(key, CONFIG_KEYS)}`);
+    } else {
+      entries.set(field, { text: value, source: { kind: "file", where } });
+    }
+  }
+  return { path: text === null ? null : path, entries };
+}
+
+/** An empty variable counts as unset: unit files cannot take one away otherwise. */
+function readEnvironment(
+  env: Readonly<Record<string, string | undefined>>,
+  warnings: string[],
+): ReadonlyMap<ConfigField, Found> {
+  const entries = new Map<ConfigField, Found>();
+  for (const prefix of ENVIRONMENT_PREFIXES) {
+    for (const [name, text] of Object.entries(env)) {
+      if (!name.startsWith(prefix) || text === undefined || text === "") {
+        continue;
+      }
+      const key = name.slice(prefix.length).toLowerCase();
+      const field = fieldOfKey(key);
+      const where = `environment variable ${name}`;
+      if (field !== undefined && name === name.toUpperCase()) {
+        if (!entries.has(field)) {
+          entries.set(field, { text, source: { kind: "environment", where } });
+        }
+      } else if (nearestWord(key, CONFIG_KEYS) !== undefined) {
+        const names = CONFIG_KEYS.map((known) => prefix + known.toUpperCase());
+        warnings.push(`Unknown option in ${where} is left out${didYouMean(name, names)}`);
+      }
+    }
+  }
+  return entries;
+}
+
+function readValue(field: ConfigField, { text, source }: Found, warnings: string[]): unknown {
+  const option: ConfigOption<unknown> = CONFIG_OPTIONS[field];
+  const written = text.trim();
+  const shown = option.secret ? option.key : `${option.key}=${JSON.stringify(written)}`;
+  let value: unknown;
+  try {
+    value = option.kind.parse(written);
+  } catch (error) {
+    if (error instanceof ValueError) {
+      throw new ConfigError(`Cannot use ${shown} in ${source.where}: ${error.message}`);
+    }
+    throw error;
+  }
+  if (source.kind === "default") {
+    return value;
+  }
+  if (option.effect.kind === "refused" && !sameValue(value, option.kind.parse(option.default))) {
+    throw new ConfigError(`Cannot use ${shown} in ${source.where}: ${option.effect.why}`);
+  }
+  if (option.effect.kind === "ignored") {
+    warnings.push(`Option ${JSON.stringify(option.key)} in ${source.where} has no effect: ${option.effect.why}`);
+  }
+  return value;
+}
+
+function sameValue(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+/** What no option can see alone. */
+function checkTogether(config: FltConfig, sources: Readonly<Record<ConfigField, Source>>, warnings: string[]): void {
+  const { advertisePeer, initialCluster, listenPeer } = config;
+  if (advertisePeer !== null && isWildcard(advertisePeer)) {
+    throw new ConfigError(
+      `Cannot use advertise_peer="${advertisePeer}" in ${sources.advertisePeer.where}: no other machine can reach it ` +
+        "there. Write this machine's own address",
+    );
+  }
+  const wildcard = initialCluster.find(isWildcard);
+  if (wildcard !== undefined) {
+    throw new ConfigError(
+      `Cannot use "${wildcard}" of initial_cluster in ${sources.initialCluster.where}: it names no machine`,
+    );
+  }
+  if (advertisePeer !== null && initialCluster.length > 0 && !initialCluster.includes(advertisePeer)) {
+    throw new ConfigError(
+      `Cannot use advertise_peer="${advertisePeer}" in ${sources.advertisePeer.where}: it is not in initial_cluster, ` +
+        `which is ${initialCluster.join(",")}`,
+    );
+  }
+  if (listenPeer !== null && isWildcard(listenPeer)) {
+    warnings.push(
+      `Listening for machines on every interface (listen_peer="${listenPeer}"): whoever reaches it can join. ` +
+        "Write one address of this machine unless a firewall guards it",
+    );
+  }
+  for (const address of config.listenApi.filter((candidate) => !isLocalApi(candidate))) {
+    warnings.push(
+      `Serving the API on ${isWildcard(address) ? "every interface" : "the network"} (listen_api="${address}") without ` +
+        "any check of who asks: whoever reaches it can run anything as root",
+    );
+  }
+}
