@@ -4,11 +4,14 @@
  * Idea. The ports are shaped by the Ready loop, so that a simulator can stand in for each of them and the driver that
  * runs in production is the one that was tortured.
  *
+ * Invariants.
+ * - A port never calls back into the driver from inside a call that the driver makes to it.
+ *
  * Not here. Their real implementations (adapters/, and for the clock the caller's).
  *
  * @module
  */
-import type { Entry, HardState, LogIndex, Message, NodeId, SnapshotMeta } from "../types.ts";
+import type { Entry, HardState, LogIndex, Message, NodeId, SnapshotMeta, Term } from "../types.ts";
 
 export interface Timer {
   cancel(): void;
@@ -18,6 +21,17 @@ export interface Timer {
 export interface Clock {
   now(): number;
   after(delayMs: number, run: () => void): Timer;
+}
+
+export type RaftLogFields = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** One structured line per decision, for an operator. */
+export interface RaftLog {
+  debug(message: string, fields?: RaftLogFields): void;
+  info(message: string, fields?: RaftLogFields): void;
+  notice(message: string, fields?: RaftLogFields): void;
+  warning(message: string, fields?: RaftLogFields): void;
+  error(message: string, fields?: RaftLogFields): void;
 }
 
 /** What a start finds on disk. Entries begin right after the snapshot (or at 1). */
@@ -74,8 +88,9 @@ export class CorruptLogError extends Error {
 /** What a transport reports back. */
 export interface TransportHandler {
   message(message: Message): void;
-  /** A peer sends a snapshot's bytes. Chunks arrive in order; the promise ends with the last; the core is stepped by the driver. */
-  snapshot(from: NodeId, meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  /** A peer that led in `term` sends a snapshot's bytes. Chunks arrive in order; the promise resolves when the snapshot
+   *  is on disk or was not needed any more, and rejects when it was not taken. The driver steps the core. */
+  snapshot(from: NodeId, meta: SnapshotMeta, term: Term, chunks: AsyncIterable<Uint8Array>): Promise<void>;
   /** The connection from or to this peer closed or could not be made. */
   unreachable(peer: NodeId): void;
 }
@@ -86,15 +101,16 @@ export interface Transport {
   /** Never blocks and never throws; what does not fit the peer's queue is dropped (raft repeats itself). */
   send(messages: readonly Message[]): void;
   /** Resolves when the peer has all of it on its disk, rejects when that is not known. */
-  sendSnapshot(to: NodeId, meta: SnapshotMeta, term: number, chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  sendSnapshot(to: NodeId, meta: SnapshotMeta, term: Term, chunks: AsyncIterable<Uint8Array>): Promise<void>;
   stop(): Promise<void>;
 }
 
 /** The machine that the log drives. Apply is total and deterministic; its result goes to the proposer on this node. */
 export interface StateMachine {
+  /** Sees every committed entry of kind `normal` once, in index order; the other kinds are the library's own. */
   apply(entry: Entry): unknown;
-  /** Pins the present state and returns its bytes in chunks; apply goes on meanwhile. */
+  /** Pins the present state before it returns (not at the first chunk), and yields its bytes; apply goes on meanwhile. */
   snapshot(): AsyncIterable<Uint8Array>;
-  /** Replaces the whole state. Called before any apply after it. */
+  /** Replaces the whole state. No apply and no snapshot is asked for until it resolves. */
   restore(chunks: AsyncIterable<Uint8Array>): Promise<void>;
 }

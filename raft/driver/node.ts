@@ -1,0 +1,355 @@
+/**
+ * One member of a raft group: the door of this library.
+ *
+ * Idea. The node puts the parts together: the loop that does the core's work (ready-loop.ts), calls that wait for their
+ * end (proposals.ts, reads.ts), the clock (ticker.ts) and what follows when the leader's connection closes (succession.ts).
+ *
+ * Invariants.
+ * - Every pending call settles: by its fate, its deadline, its signal or stop().
+ * - After a failure that the node cannot survive, it does nothing more and says so through onFatal, once.
+ *
+ * Not here. Elections (core/), file and frame formats (adapters/, codec.ts).
+ *
+ * @module
+ */
+import { RaftCore } from "../core/raft-core.ts";
+import type { SnapshotMeta, SoftState } from "../types.ts";
+import { type LogIndex, type Membership, type Message, NO_NODE, type NodeId, type Role, type Term } from "../types.ts";
+import { coreConfigOf, type RaftNodeConfig, type ResolvedConfig, resolveConfig } from "./config.ts";
+import { DroppedError, NotLeaderError } from "./errors.ts";
+import type { Clock, LogStorage, RaftLog, StateMachine, Transport } from "./ports.ts";
+import { Proposals } from "./proposals.ts";
+import { Reads } from "./reads.ts";
+import { ReadyLoop } from "./ready-loop.ts";
+import { reasonOf, release } from "./snapshots.ts";
+import { Succession } from "./succession.ts";
+import { Ticker } from "./ticker.ts";
+import { Waiter, type WaitOptions } from "./waiter.ts";
+
+export interface RaftNodePorts {
+  readonly clock: Clock;
+  /** Opened by the caller, who closes it after stop(). */
+  readonly storage: LogStorage;
+  /** Started and stopped by the node. */
+  readonly transport: Transport;
+  readonly machine: StateMachine;
+  readonly random: () => number;
+  readonly log: RaftLog;
+  /** The node cannot go on and has ended its work; the process should end, too. */
+  readonly onFatal: (error: Error) => void;
+}
+
+/** What a watchdog asks: do clock and loop really turn? */
+export interface Turning {
+  /** Clock time of the last tick. */
+  readonly lastTickAt: number;
+  /** Clock time at which the batch in work began, null when idle: a disk that hangs shows here. */
+  readonly turnStartedAt: number | null;
+}
+
+export interface RaftStatus {
+  readonly id: NodeId;
+  readonly role: Role;
+  readonly term: Term;
+  readonly leader: NodeId;
+  readonly commit: LogIndex;
+  readonly applied: LogIndex;
+  readonly firstIndex: LogIndex;
+  readonly lastIndex: LogIndex;
+  readonly snapshotIndex: LogIndex;
+  readonly membership: Membership;
+  readonly diskFull: boolean;
+  readonly pendingProposals: number;
+  /** The core's own view, with the progress of each peer on the leader; for printing. */
+  readonly core: unknown;
+}
+
+interface Transfer {
+  readonly to: NodeId;
+  readonly waiter: Waiter<boolean>;
+}
+
+export class RaftNode {
+  readonly #config: ResolvedConfig;
+  readonly #ports: RaftNodePorts;
+  readonly #proposals: Proposals;
+  readonly #reads: Reads;
+  readonly #ticker: Ticker;
+  readonly #succession: Succession;
+  readonly #listeners = new Set<(state: SoftState) => void>();
+  #transfers: readonly Transfer[] = [];
+  #state: { readonly core: RaftCore; readonly loop: ReadyLoop } | null = null;
+  #startCalled = false;
+  #ended = false;
+  #stopping: Promise<void> | null = null;
+
+  constructor(config: RaftNodeConfig, ports: RaftNodePorts) {
+    this.#config = resolveConfig(config);
+    this.#ports = ports;
+    const { clock, random } = ports;
+    this.#proposals = new Proposals(clock);
+    this.#reads = new Reads({
+      clock,
+      random,
+      // Longer than a heartbeat round trip, which is what a round waits for at worst.
+      retryMs: 2.5 * this.#config.heartbeatMs,
+      ask: (context) => this.#state?.core.readIndex(context) ?? "no-leader",
+      wake: () => this.#state?.loop.wake(),
+    });
+    this.#ticker = new Ticker({
+      clock,
+      tickMs: this.#config.tickMs,
+      stallMs: this.#config.electionTimeoutMs,
+      onTick: () => this.#state?.loop.input((core) => core.tick()),
+      onStall: (gapMs) => this.#stalled(gapMs),
+    });
+    this.#succession = new Succession({ clock, random, campaign: () => this.#campaign() });
+  }
+
+  /**
+   * Loads the disk, restores the machine, applies what is known to be committed, then takes part; a single voter
+   * elects itself at once. Rejects when the disk cannot be read: the node is of no use then.
+   */
+  async start(): Promise<void> {
+    if (this.#startCalled || this.#ended) throw new Error("Start raft node: it was started or stopped before");
+    this.#startCalled = true;
+    const { storage, transport, log } = this.#ports;
+    const loaded = await storage.load();
+    if (loaded.snapshot !== null) await this.#restore(loaded.snapshot);
+    this.#stillWanted();
+    const membership = loaded.snapshot?.membership ?? this.#config.membership;
+    const core = new RaftCore(coreConfigOf(this.#config, membership, this.#ports.random), loaded);
+    const loop = this.#loopOver(core, loaded.hardState, loaded.snapshot, membership);
+    this.#state = { core, loop };
+    loop.wake();
+    await loop.idle();
+    this.#stillWanted();
+    log.info("Raft node is ready", { node: this.id, term: core.term, applied: loop.applied, last: core.lastIndex });
+    await transport.start({
+      message: (message) => this.#received(message),
+      snapshot: (from, meta, term, chunks) => loop.snapshots.receive(from, meta, term, chunks),
+      unreachable: (peer) => this.#unreachable(peer),
+    });
+    this.#stillWanted();
+    this.#ticker.start();
+    if (membership.voters.length === 1 && membership.voters[0] === this.id) loop.input(() => core.campaign());
+  }
+
+  /** Appends a command and resolves with what apply() returned for it on this node. Refusals: errors.ts. */
+  async propose<T>(data: Uint8Array, options: WaitOptions = {}): Promise<T> {
+    const { core, loop } = this.#running("Propose");
+    if (options.signal?.aborted) throw new DroppedError("aborted", "Propose: the caller went away");
+    const { maxEntryBytes } = this.#config;
+    if (data.length > maxEntryBytes) {
+      throw new DroppedError("too-large", `Propose: ${data.length} bytes are more than the ${maxEntryBytes} allowed`);
+    }
+    if (loop.diskFull && core.role === "leader") {
+      throw new DroppedError("disk-full", "Propose: the leader's disk is full, make room for its data directory");
+    }
+    const outcome = core.propose(data);
+    if (outcome.kind === "refused") throw refusal(outcome.reason, core.leader);
+    loop.wake();
+    const timeoutMs = options.timeoutMs ?? this.#config.requestTimeoutMs;
+    // The machine's own result: only the caller, who wrote the command and the machine, knows its type.
+    return (await this.#proposals.wait(outcome.index, outcome.term, timeoutMs, options.signal)) as T;
+  }
+
+  /** A point at which a read is linearizable; resolves once this node's machine has reached it. */
+  async readIndex(options: WaitOptions = {}): Promise<LogIndex> {
+    this.#running("Read");
+    return this.#reads.read(options.timeoutMs ?? this.#config.requestTimeoutMs, options.signal);
+  }
+
+  get id(): NodeId {
+    return this.#config.id;
+  }
+  /** Index of the last entry that the machine has seen. */
+  get applied(): LogIndex {
+    return this.#state?.loop.applied ?? 0;
+  }
+  /** Who leads as far as this node knows, or NO_NODE. */
+  get leader(): NodeId {
+    return this.#ended ? NO_NODE : (this.#state?.core.leader ?? NO_NODE);
+  }
+  get role(): Role {
+    return this.#ended ? "follower" : (this.#state?.core.role ?? "follower");
+  }
+  get term(): Term {
+    return this.#state?.core.term ?? 0;
+  }
+  get turning(): Turning {
+    return { lastTickAt: this.#ticker.lastTickAt, turnStartedAt: this.#state?.loop.turnStartedAt ?? null };
+  }
+
+  status(): RaftStatus {
+    const { core, loop } = this.#running("Tell the status");
+    return {
+      id: this.id,
+      role: core.role,
+      term: core.term,
+      leader: core.leader,
+      commit: core.commit,
+      applied: loop.applied,
+      firstIndex: core.firstIndex,
+      lastIndex: core.lastIndex,
+      snapshotIndex: loop.snapshots.index,
+      membership: loop.membership,
+      diskFull: loop.diskFull,
+      pendingProposals: this.#proposals.size,
+      core: core.status(),
+    };
+  }
+
+  /** Called when role, leader or term changed, after that is on disk. Returns how to end it. */
+  onChange(listener: (state: SoftState) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** True once `to` leads; false when this node cannot hand over, or nothing came of it within an election timeout. */
+  async transferLeader(to: NodeId): Promise<boolean> {
+    const { core, loop } = this.#running("Transfer leadership");
+    if (core.leader === to) return true;
+    if (!core.transferLeader(to)) return false;
+    const timedOut = new DroppedError("deadline", "Transfer leadership: nothing came of it in time");
+    const waiter = new Waiter<boolean>(this.#ports.clock, this.#config.electionTimeoutMs, undefined, () => timedOut);
+    const transfer: Transfer = { to, waiter };
+    this.#transfers = [...this.#transfers, transfer];
+    loop.wake();
+    try {
+      return await waiter.promise;
+    } catch (error) {
+      if (error !== timedOut) throw error;
+      return false;
+    } finally {
+      this.#transfers = this.#transfers.filter((other) => other !== transfer);
+    }
+  }
+
+  /** Takes a snapshot of the present state; resolves when it is on disk and the log behind it is dropped. */
+  async snapshotNow(): Promise<void> {
+    const { loop } = this.#running("Take a snapshot");
+    if (!(await loop.snapshots.take())) {
+      throw new DroppedError(
+        "snapshot",
+        "Take a snapshot: another one is in the way, or the disk is full; see the log",
+      );
+    }
+  }
+
+  /** Ends everything and settles every pending call. The storage stays open: who opened it closes it. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    this.#end();
+    await this.#ports.transport.stop();
+    await this.#state?.loop.stop();
+    await this.#state?.loop.saveCommit();
+  }
+
+  /** Whatever must not happen any more from this moment on; the rest of stop() waits for what is under way. */
+  #end(): void {
+    this.#ended = true;
+    this.#ticker.stop();
+    this.#succession.end();
+    this.#proposals.close();
+    this.#reads.close();
+    for (const { waiter } of this.#transfers) waiter.resolve(false);
+    this.#listeners.clear();
+  }
+
+  #fatal(error: Error): void {
+    this.#ports.log.error("Raft node stops: it cannot go on safely", { node: this.id, reason: error.message });
+    this.stop().catch((late) =>
+      this.#ports.log.error("Stopping the failed raft node failed", { reason: reasonOf(late) }),
+    );
+    this.#ports.onFatal(error);
+  }
+
+  #running(attempt: string): { readonly core: RaftCore; readonly loop: ReadyLoop } {
+    if (this.#state === null || this.#ended) throw new DroppedError("stopped", `${attempt}: this node is not running`);
+    return this.#state;
+  }
+
+  #stillWanted(): void {
+    if (this.#ended)
+      throw new DroppedError("stopped", "Start raft node: it was stopped, or failed, before it was ready");
+  }
+
+  async #restore(snapshot: SnapshotMeta): Promise<void> {
+    const { storage, machine } = this.#ports;
+    const found = await storage.readSnapshot();
+    if (found === null) throw new Error(`Start raft node: snapshot ${snapshot.index} has no bytes`);
+    try {
+      await machine.restore(found.chunks);
+    } finally {
+      await release(found.chunks);
+    }
+  }
+
+  #loopOver(
+    core: RaftCore,
+    hardState: { term: Term; vote: NodeId; commit: LogIndex },
+    snapshot: SnapshotMeta | null,
+    membership: Membership,
+  ): ReadyLoop {
+    return new ReadyLoop({
+      config: this.#config,
+      core,
+      ...this.#ports,
+      proposals: this.#proposals,
+      reads: this.#reads,
+      hardState,
+      snapshot,
+      membership,
+      onSoftState: (state) => this.#softStateChanged(state),
+      onFatal: (error) => this.#fatal(error),
+    });
+  }
+
+  #received(message: Message): void {
+    // A snapshot message is the driver's own to step, once the bytes are here (snapshots.ts).
+    if (message.kind === "snapshot" || message.to !== this.id) return;
+    if (message.from === this.leader) this.#succession.end();
+    this.#state?.loop.input((core) => core.step(message));
+  }
+
+  #unreachable(peer: NodeId): void {
+    this.#state?.loop.input((core) => core.unreachable(peer));
+    if (peer === this.leader && this.role === "follower") this.#succession.begin();
+  }
+
+  #campaign(): void {
+    if (this.role !== "leader") this.#state?.loop.input((core) => core.campaign());
+  }
+
+  #stalled(gapMs: number): void {
+    this.#ports.log.warning("This process was stopped or starved: distrusting its clock until messages were read", {
+      stalledMs: Math.round(gapMs),
+    });
+    this.#state?.loop.input((core) => core.suspect());
+  }
+
+  #softStateChanged(state: SoftState): void {
+    if (state.leader !== NO_NODE) this.#succession.end();
+    this.#reads.leaderChanged();
+    for (const { to, waiter } of this.#transfers) {
+      if (state.leader === to) waiter.resolve(true);
+    }
+    for (const listener of [...this.#listeners]) listener(state);
+  }
+}
+
+function refusal(reason: "not-leader" | "too-much-uncommitted" | "transferring", leader: NodeId): Error {
+  switch (reason) {
+    case "not-leader":
+      return new NotLeaderError(leader);
+    case "too-much-uncommitted":
+      return new DroppedError(reason, "Propose: too many bytes wait for a quorum, try again later");
+    case "transferring":
+      return new DroppedError(reason, "Propose: leadership is being handed over, try again in a moment");
+  }
+}

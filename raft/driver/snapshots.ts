@@ -1,0 +1,296 @@
+/**
+ * Snapshots in all three directions: taken here, sent to a laggard, received from the leader. All beside the loop.
+ *
+ * Idea. Bytes move chunk by chunk between machine, disk and network while the loop goes on turning; only the moments
+ * that touch the core run between two of its turns (`between`), so that none of them sees half a batch.
+ *
+ * What a crash leaves behind when a snapshot is received:
+ * - before installSnapshot commits: chunks without a name, thrown away at the next start; the node is as before.
+ * - after it, before machine.restore ended: the disk holds the new state; the start restores the machine from it.
+ * - after restore, before the reply left: the leader sends again, the core answers that its log has it already.
+ * So the order is: chunks, one transaction (snapshot, empty log, hard state), machine, core, reply.
+ *
+ * Invariants.
+ * - One snapshot is written at a time; a received one interrupts one that is being taken, which it makes useless.
+ * - The machine is pinned between turns: its state is exactly that of the index that names the snapshot.
+ *
+ * @module
+ */
+import type { HardState, LogIndex, Message, NodeId, SnapshotMeta, Term } from "../types.ts";
+import {
+  type Clock,
+  DiskFullError,
+  type LogStorage,
+  type RaftLog,
+  type SnapshotWriter,
+  type StateMachine,
+  type Timer,
+  type Transport,
+} from "./ports.ts";
+
+/** A follower that could not take a snapshot gets the next try after this: no use in sending megabytes in a circle. */
+const SEND_RETRY_MS = 1000;
+
+/** What the loop offers to the jobs beside it. */
+export interface SnapshotLoop {
+  /** Runs `job` between two turns, soon. Dropped when the node stops. */
+  between(job: () => void): void;
+  /** What the machine's state stands for right now; call it between turns. */
+  position(): SnapshotMeta;
+  commit(): LogIndex;
+  step(message: Message): void;
+  /** A snapshot taken here is on disk. */
+  taken(meta: SnapshotMeta): void;
+  sent(to: NodeId, ok: boolean): void;
+  fatal(error: Error): void;
+}
+
+export interface SnapshotOptions {
+  readonly id: NodeId;
+  readonly clock: Clock;
+  readonly storage: LogStorage;
+  readonly transport: Transport;
+  readonly machine: StateMachine;
+  readonly log: RaftLog;
+  readonly loop: SnapshotLoop;
+}
+
+interface Taking {
+  readonly done: Promise<boolean>;
+  readonly resolve: (ok: boolean) => void;
+  cancelled: boolean;
+}
+
+interface Offer {
+  readonly meta: SnapshotMeta;
+  readonly writer: SnapshotWriter;
+  /** True when the core took it and it is installed; false when it was stale. */
+  readonly decide: (used: boolean) => void;
+  readonly fail: (error: Error) => void;
+}
+
+export class Snapshots {
+  readonly #options: SnapshotOptions;
+  #index: LogIndex;
+  #taking: Taking | null = null;
+  #receiving = false;
+  #offer: Offer | null = null;
+  readonly #tasks = new Set<Promise<void>>();
+  readonly #retries = new Set<Timer>();
+  #stopped = false;
+
+  constructor(options: SnapshotOptions, index: LogIndex) {
+    this.#options = options;
+    this.#index = index;
+  }
+
+  /** Index of the latest snapshot on disk. */
+  get index(): LogIndex {
+    return this.#index;
+  }
+
+  get busy(): boolean {
+    return this.#taking !== null || this.#receiving;
+  }
+
+  /** Takes one of the present state; joins one that is being taken. False when it was not possible now. */
+  take(): Promise<boolean> {
+    if (this.#taking !== null) return this.#taking.done;
+    if (this.#receiving || this.#stopped) return Promise.resolve(false);
+    const { promise: done, resolve } = Promise.withResolvers<boolean>();
+    const taking: Taking = { done, cancelled: false, resolve };
+    this.#taking = taking;
+    this.#options.loop.between(() => {
+      const meta = this.#options.loop.position();
+      if (meta.index <= this.#index || taking.cancelled) {
+        this.#taking = null;
+        resolve(!taking.cancelled);
+        return;
+      }
+      this.#run(this.#write(meta, this.#options.machine.snapshot(), taking));
+    });
+    return done;
+  }
+
+  async #write(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>, taking: Taking): Promise<void> {
+    const { storage, log, loop } = this.#options;
+    let ok = false;
+    try {
+      const writer = await storage.createSnapshot(meta);
+      ok = await this.#fill(writer, chunks, taking);
+      if (ok) {
+        this.#index = meta.index;
+        loop.between(() => loop.taken(meta));
+      }
+    } catch (error) {
+      if (!(error instanceof DiskFullError)) throw error;
+      log.warning(
+        "Taking a snapshot of the state failed: the disk is full, the log keeps growing until there is room",
+        {
+          index: meta.index,
+        },
+      );
+    } finally {
+      this.#taking = null;
+      taking.resolve(ok);
+    }
+  }
+
+  async #fill(writer: SnapshotWriter, chunks: AsyncIterable<Uint8Array>, taking: Taking): Promise<boolean> {
+    try {
+      for await (const chunk of chunks) {
+        if (taking.cancelled || this.#stopped) break;
+        await writer.write(chunk);
+      }
+      if (!taking.cancelled && !this.#stopped) {
+        await writer.finish();
+        return true;
+      }
+    } catch (error) {
+      await writer.abort();
+      throw error;
+    }
+    await writer.abort();
+    return false;
+  }
+
+  /** The core asked for it: this follower lags behind the log. */
+  send(to: NodeId, term: Term): void {
+    if (!this.#stopped) this.#run(this.#stream(to, term));
+  }
+
+  async #stream(to: NodeId, term: Term): Promise<void> {
+    const { storage, transport, clock, log, loop } = this.#options;
+    const report = (ok: boolean) => loop.between(() => loop.sent(to, ok));
+    const snapshot = await storage.readSnapshot();
+    if (snapshot === null) {
+      report(false);
+      return;
+    }
+    try {
+      log.info("Sending a snapshot to a member that lags behind the log", { to, index: snapshot.meta.index });
+      await transport.sendSnapshot(to, snapshot.meta, term, snapshot.chunks);
+      report(true);
+    } catch (error) {
+      if (this.#stopped) return;
+      log.warning("Sending a snapshot failed", { to, index: snapshot.meta.index, reason: reasonOf(error) });
+      const retry = clock.after(SEND_RETRY_MS, () => {
+        this.#retries.delete(retry);
+        report(false);
+      });
+      this.#retries.add(retry);
+    } finally {
+      await release(snapshot.chunks);
+    }
+  }
+
+  /** A peer streams one. Resolves when it is installed or proved stale; rejects when it could not be taken. */
+  receive(from: NodeId, meta: SnapshotMeta, term: Term, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    const received = this.#receive(from, meta, term, chunks);
+    const settled: Promise<void> = received.then(
+      () => {},
+      () => {},
+    );
+    this.#tasks.add(settled);
+    return received.finally(() => this.#tasks.delete(settled));
+  }
+
+  async #receive(from: NodeId, meta: SnapshotMeta, term: Term, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    const { id, storage, loop } = this.#options;
+    const message: Message = { kind: "snapshot", from, to: id, term, snapshot: meta };
+    if (this.#stopped || this.#receiving) throw new Error("Take a snapshot from a peer: not ready for one");
+    if (meta.index <= loop.commit()) {
+      loop.between(() => loop.step(message));
+      return;
+    }
+    this.#receiving = true;
+    try {
+      await this.#interruptTaking();
+      const writer = await storage.createSnapshot(meta);
+      try {
+        for await (const chunk of chunks) await writer.write(chunk);
+        if (!(await this.#offerToCore(message, meta, writer))) await writer.abort();
+      } catch (error) {
+        await writer.abort();
+        throw error;
+      }
+    } finally {
+      this.#receiving = false;
+    }
+  }
+
+  async #interruptTaking(): Promise<void> {
+    if (this.#taking === null) return;
+    this.#taking.cancelled = true;
+    await this.#taking.done;
+  }
+
+  #offerToCore(message: Message, meta: SnapshotMeta, writer: SnapshotWriter): Promise<boolean> {
+    if (this.#stopped) throw new Error("Take a snapshot from a peer: this node is stopping");
+    const { promise, resolve, reject } = Promise.withResolvers<boolean>();
+    this.#offer = { meta, writer, decide: resolve, fail: reject };
+    this.#options.loop.between(() => this.#options.loop.step(message));
+    return promise;
+  }
+
+  /** The loop fetched a Ready after the jobs between turns: if it does not ask for the offered snapshot, it was stale. */
+  decided(wanted: SnapshotMeta | null): void {
+    if (this.#offer === null || wanted !== null) return;
+    this.#offer.decide(false);
+    this.#offer = null;
+  }
+
+  /** The loop's duty for Ready.snapshot: disk, then machine. */
+  async install(wanted: SnapshotMeta, hardState: HardState): Promise<void> {
+    const { storage, machine, log } = this.#options;
+    const offer = this.#offer;
+    if (offer === null || offer.meta.index !== wanted.index || offer.meta.term !== wanted.term) {
+      throw new Error(`Install snapshot ${wanted.index}: its bytes are not here`);
+    }
+    this.#offer = null;
+    try {
+      await storage.installSnapshot(offer.writer, hardState);
+      this.#index = wanted.index;
+      const installed = await storage.readSnapshot();
+      if (installed === null) throw new Error(`Install snapshot ${wanted.index}: the disk does not know it`);
+      try {
+        await machine.restore(installed.chunks);
+      } finally {
+        await release(installed.chunks);
+      }
+      log.info("Installed a snapshot from the leader", { index: wanted.index, term: wanted.term });
+      offer.decide(true);
+    } catch (error) {
+      offer.fail(error instanceof Error ? error : new Error(String(error)));
+      throw error;
+    }
+  }
+
+  /** Resolves when nothing runs any more. Stop the transport first: it ends the streams. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const retry of this.#retries) retry.cancel();
+    this.#retries.clear();
+    this.#offer?.fail(new Error("Take a snapshot from a peer: this node is stopping"));
+    this.#offer = null;
+    // Its start may still have waited for a turn that never comes.
+    this.#taking?.resolve(false);
+    await Promise.all(this.#tasks);
+  }
+
+  #run(task: Promise<void>): void {
+    const guarded: Promise<void> = task
+      .catch((error) => this.#options.loop.fatal(error instanceof Error ? error : new Error(String(error))))
+      .finally(() => this.#tasks.delete(guarded));
+    this.#tasks.add(guarded);
+  }
+}
+
+/** Lets go of a reader that may not have been read to its end, or not at all: its iterator is its only one. */
+export async function release(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  await chunks[Symbol.asyncIterator]().return?.();
+}
+
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
