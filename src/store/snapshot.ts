@@ -1,0 +1,196 @@
+/**
+ * Snapshot: the whole store as a stream of bytes, and back.
+ *
+ * Format. Frames of { length u32, crc32 u32, payload }; the first byte of a payload says what it holds:
+ *   header  version, position, revision, compactRevision, last chosen lease
+ *   leases  {id, ttlMs}*
+ *   changes {revision, change}*, by revision; a revision may go on in the next frame
+ *   end     how many leases and changes there were
+ *
+ * Idea. Frames are small, so that a writer can pause between two of them, and each is checked by itself. The reader takes
+ * bytes as they come: whoever carries them may cut them anew.
+ *
+ * Invariants.
+ * - A snapshot without its end frame, or with one frame damaged, missing or twice, is refused whole.
+ *
+ * @module
+ */
+import { crc32 } from "node:zlib";
+import { BinaryReader, BinaryWriter, CodecError } from "../lib/binary.ts";
+import type { Change } from "./change.ts";
+import { History } from "./history.ts";
+import { toBytes, toKey } from "./key.ts";
+import type { Lease, LeaseId, Revision } from "./kv.ts";
+
+export interface SnapshotContent {
+  readonly position: number;
+  readonly revision: Revision;
+  readonly compactRevision: Revision;
+  readonly lastChosenLease: LeaseId;
+  readonly leases: readonly Lease[];
+  readonly history: History;
+}
+
+const VERSION = 1;
+const HEADER = 1;
+const LEASES = 2;
+const CHANGES = 3;
+const END = 4;
+/** A frame is closed once it holds this much: below a millisecond of work. */
+const SLICE_BYTES = 64 * 1024;
+/** One slice and the largest change that can follow it, with room to spare. */
+const FRAME_BYTES_MAX = 16 * 1024 * 1024;
+const FRAME_HEAD_BYTES = 8;
+
+export function* snapshotSlices(content: SnapshotContent): Generator<Uint8Array> {
+  const { position, revision, compactRevision, lastChosenLease } = content;
+  const header = payload(HEADER).varint(VERSION).varint(position).varint(revision);
+  yield frame(header.varint(compactRevision).varint(lastChosenLease));
+  let slice = payload(LEASES);
+  for (const { id, ttlMs } of content.leases) {
+    slice.varint(id).varint(ttlMs);
+    if (slice.length < SLICE_BYTES) continue;
+    yield frame(slice);
+    slice = payload(LEASES);
+  }
+  yield frame(slice);
+  slice = payload(CHANGES);
+  let changeCount = 0;
+  for (const [, changes] of content.history.since(0)) {
+    for (const change of changes) {
+      writeChangeTo(slice, change);
+      changeCount++;
+      if (slice.length < SLICE_BYTES) continue;
+      yield frame(slice);
+      slice = payload(CHANGES);
+    }
+  }
+  yield frame(slice);
+  yield frame(payload(END).varint(content.leases.length).varint(changeCount));
+}
+
+/** One change as bytes: equal changes have equal bytes, on every replica. */
+export function writeChange(change: Change): Uint8Array {
+  return writeChangeTo(new BinaryWriter(64), change).finish();
+}
+
+function writeChangeTo(writer: BinaryWriter, change: Change): BinaryWriter {
+  writer
+    .varint(change.revision)
+    .bytes(toBytes(change.key))
+    .bool(change.value !== null);
+  if (change.value === null) return writer;
+  return writer.bytes(change.value).varint(change.createRevision).varint(change.version).varint(change.lease);
+}
+
+function readChange(reader: BinaryReader): Change {
+  const revision = reader.varint();
+  const key = toKey(reader.bytes());
+  if (!reader.bool()) return { key, revision, value: null, createRevision: 0, version: 0, lease: 0 };
+  const value = reader.bytes().slice();
+  return { key, revision, value, createRevision: reader.varint(), version: reader.varint(), lease: reader.varint() };
+}
+
+function payload(kind: number): BinaryWriter {
+  return new BinaryWriter(1024).u32(0).u32(0).u8(kind);
+}
+
+function frame(writer: BinaryWriter): Uint8Array {
+  const bytes = writer.finish();
+  const body = bytes.subarray(FRAME_HEAD_BYTES);
+  const head = new DataView(bytes.buffer);
+  head.setUint32(0, body.length);
+  head.setUint32(4, crc32(body));
+  return bytes;
+}
+
+export class SnapshotReader {
+  #pending: Uint8Array = new Uint8Array(0);
+  #header: Omit<SnapshotContent, "leases" | "history"> | undefined;
+  readonly #leases: Lease[] = [];
+  readonly #history = new History();
+  #revision: Revision = 0;
+  #changes: Change[] = [];
+  #changeCount = 0;
+  #ended = false;
+
+  /** @throws CodecError as soon as something is wrong. */
+  write(chunk: Uint8Array): void {
+    let rest = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
+    while (rest.length >= FRAME_HEAD_BYTES) {
+      const head = new DataView(rest.buffer, rest.byteOffset, FRAME_HEAD_BYTES);
+      const length = head.getUint32(0);
+      if (length > FRAME_BYTES_MAX) throw new CodecError(`Reading snapshot failed: a frame of ${length} bytes`);
+      if (rest.length < FRAME_HEAD_BYTES + length) break;
+      const body = rest.subarray(FRAME_HEAD_BYTES, FRAME_HEAD_BYTES + length);
+      if (crc32(body) !== head.getUint32(4)) throw new CodecError("Reading snapshot failed: a checksum does not match");
+      this.#frame(new BinaryReader(body));
+      rest = rest.subarray(FRAME_HEAD_BYTES + length);
+    }
+    this.#pending = rest.slice();
+  }
+
+  finish(): SnapshotContent {
+    if (this.#header === undefined || !this.#ended || this.#pending.length > 0) {
+      throw new CodecError("Reading snapshot failed: it ends too early");
+    }
+    return { ...this.#header, leases: this.#leases, history: this.#history };
+  }
+
+  #frame(reader: BinaryReader): void {
+    if (this.#ended) throw new CodecError("Reading snapshot failed: it goes on after its end");
+    const kind = reader.u8();
+    if ((kind === HEADER) !== (this.#header === undefined)) {
+      throw new CodecError("Reading snapshot failed: its header is missing or not first");
+    }
+    if (kind === HEADER) this.#readHeader(reader);
+    else if (kind === LEASES) this.#readLeases(reader);
+    else if (kind === CHANGES) this.#readChanges(reader);
+    else if (kind === END) this.#readEnd(reader);
+    else throw new CodecError(`Reading snapshot failed: a frame of unknown kind ${kind}`);
+    reader.end();
+  }
+
+  #readHeader(reader: BinaryReader): void {
+    const version = reader.varint();
+    if (version !== VERSION) {
+      throw new CodecError(`Reading snapshot failed: format ${version}, this program knows ${VERSION}: upgrade it`);
+    }
+    this.#header = {
+      position: reader.varint(),
+      revision: reader.varint(),
+      compactRevision: reader.varint(),
+      lastChosenLease: reader.varint(),
+    };
+  }
+
+  #readLeases(reader: BinaryReader): void {
+    while (reader.remaining > 0) this.#leases.push({ id: reader.varint(), ttlMs: reader.varint() });
+  }
+
+  #readChanges(reader: BinaryReader): void {
+    while (reader.remaining > 0) {
+      const change = readChange(reader);
+      if (change.revision < this.#revision || change.revision > (this.#header?.revision ?? 0)) {
+        throw new CodecError(`Reading snapshot failed: revision ${change.revision} is out of order`);
+      }
+      if (change.revision !== this.#revision) this.#closeRevision();
+      this.#revision = change.revision;
+      this.#changes.push(change);
+      this.#changeCount++;
+    }
+  }
+
+  #readEnd(reader: BinaryReader): void {
+    this.#closeRevision();
+    this.#ended = true;
+    if (reader.varint() !== this.#leases.length || reader.varint() !== this.#changeCount) {
+      throw new CodecError("Reading snapshot failed: frames are missing");
+    }
+  }
+
+  #closeRevision(): void {
+    if (this.#changes.length > 0) this.#history.append(this.#revision, this.#changes);
+    this.#changes = [];
+  }
+}
