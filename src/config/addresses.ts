@@ -15,7 +15,7 @@ import { ValueError } from "./value-error.ts";
 export const DEFAULT_PEER_PORT = 2380;
 /** sun_path is 108 bytes long, the last one is a zero (unix(7)). */
 const SOCKET_PATH_MAX_BYTES = 107;
-const HOST_PORT = /^(?:\[([^\]]*)\]|([^:]*))(?::(.*))?$/;
+const HOST_PORT = /^(?:\[([^\]]*)\]|([^:]*))(?::([^:]*))?$/;
 const HOST_LABEL = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/;
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 

@@ -31,7 +31,7 @@ export interface LoadRequest {
   /** What follows the program's name and `daemon`. */
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** The text of a file; null when there is none. */
+  /** The text of a file; null when there is none. Throws when it is there and cannot be read. */
   readonly readFile: (path: string) => string | null;
   /** Base name that the program was called by: "flt", "fltd" or "fleetd". */
   readonly argv0Name: string;
@@ -105,7 +105,7 @@ function readConfigFile(
   warnings: string[],
 ): { readonly path: string | null; readonly entries: ReadonlyMap<ConfigField, Found> } {
   const path = wantedPath ?? (isFleet ? FLEET_CONFIG_PATH : DEFAULT_CONFIG_PATH);
-  const text = request.readFile(path);
+  const text = readText(request, path);
   if (text === null && wantedPath !== undefined) {
     throw new ConfigError(`Cannot read configuration file ${JSON.stringify(path)}: there is no such file`);
   }
@@ -120,6 +120,15 @@ function readConfigFile(
     }
   }
   return { path: text === null ? null : path, entries };
+}
+
+function readText(request: LoadRequest, path: string): string | null {
+  try {
+    return request.readFile(path);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ConfigError(`Cannot read configuration file ${JSON.stringify(path)}: ${reason}`);
+  }
 }
 
 /** An empty variable counts as unset: unit files cannot take one away otherwise. */
