@@ -74,6 +74,7 @@ export function reportOf(
     sub: condition.sub,
     ...(record.problem === undefined ? {} : { problem: record.problem }),
     ...(condition.result === undefined ? {} : { result: condition.result }),
+    ...(record.pending === null ? {} : { pending: record.pending }),
   };
 }
 

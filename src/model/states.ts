@@ -35,4 +35,6 @@ export interface UnitReport extends SystemdState {
   readonly problem?: string;
   /** systemd's Result property when the unit failed: "exit-code", "timeout", … */
   readonly result?: string;
+  /** systemd's job for the agent's last order that has not ended yet: until it has, the other states are on their way. */
+  readonly pending?: "start" | "stop";
 }

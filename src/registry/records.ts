@@ -129,6 +129,7 @@ export function decodeReport(machineId: MachineId, name: string, bytes: Bytes): 
     jobState: stateOf(what, fields, "jobState"),
     ...(fields.problem === undefined ? {} : { problem: textOf(what, fields, "problem") }),
     ...(fields.result === undefined ? {} : { result: textOf(what, fields, "result") }),
+    ...(fields.pending === "start" || fields.pending === "stop" ? { pending: fields.pending } : {}),
   };
 }
 
