@@ -121,6 +121,7 @@ export class Snapshots {
       if (ok) {
         this.#index = meta.index;
         loop.between(() => loop.taken(meta));
+        await storage.compact(meta.index);
       }
     } catch (error) {
       if (!(error instanceof DiskFullError)) throw error;

@@ -1,0 +1,129 @@
+/**
+ * A network between raft nodes in memory: production's Transport port, with whatever faults the test draws.
+ *
+ * Idea. `plan` answers for each message with the delays of its copies: none is a loss, two a duplicate, and different delays
+ * reorder. Every message goes through the real codec, so that nothing crosses that could not cross a wire.
+ *
+ * Invariants.
+ * - A transport that was replaced (its node restarted) or stopped neither sends nor hears anything any more.
+ *
+ * @module
+ */
+import type { Clock, Message, NodeId, SnapshotMeta, Transport, TransportHandler } from "#raft";
+import { decodeMessage, encodeMessage } from "../../raft/driver/codec.ts";
+
+export interface RaftNetworkOptions {
+  readonly clock: Clock;
+  /** Delays in ms of each copy that arrives. Left out: one copy after 1 ms. */
+  readonly plan?: (from: NodeId, to: NodeId) => readonly number[];
+  /** Sees every message as it leaves; for checkers and traces. */
+  readonly onSend?: (message: Message) => void;
+}
+
+/** A snapshot's sender gives up when a chunk did not come through for so long. */
+const SNAPSHOT_PATIENCE_MS = 3000;
+
+export class RaftNetwork {
+  readonly #options: RaftNetworkOptions;
+  readonly #members = new Map<NodeId, MemoryTransport>();
+
+  constructor(options: RaftNetworkOptions) {
+    this.#options = options;
+  }
+
+  /** The transport for a new life of this node; the one before it is dead. */
+  transport(id: NodeId): Transport {
+    this.kill(id);
+    const transport = new MemoryTransport(id, this);
+    this.#members.set(id, transport);
+    return transport;
+  }
+
+  /** The process is gone, without a word. */
+  kill(id: NodeId): void {
+    this.#members.get(id)?.die();
+    this.#members.delete(id);
+  }
+
+  /** What the kernel of a living host does for a dead process: it resets the connections, and the others notice. */
+  reset(id: NodeId, delayMs: number): void {
+    for (const [other, transport] of this.#members) {
+      if (other === id) continue;
+      this.#options.clock.after(delayMs, () => transport.handler?.unreachable(id));
+    }
+  }
+
+  carry(message: Message): void {
+    this.#options.onSend?.(message);
+    const bytes = encodeMessage(message);
+    for (const delayMs of this.#plan(message.from, message.to)) {
+      this.#options.clock.after(delayMs, () => this.#members.get(message.to)?.handler?.message(decodeMessage(bytes)));
+    }
+  }
+
+  async carrySnapshot(
+    from: MemoryTransport,
+    to: NodeId,
+    meta: SnapshotMeta,
+    term: number,
+    chunks: AsyncIterable<Uint8Array>,
+  ): Promise<void> {
+    const receiver = this.#members.get(to);
+    if (receiver?.handler == null) throw new Error(`Send a snapshot to ${to}: it is not there`);
+    await receiver.handler.snapshot(from.id, meta, term, this.#slowly(from, receiver, chunks));
+  }
+
+  async *#slowly(
+    from: MemoryTransport,
+    to: MemoryTransport,
+    chunks: AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks) {
+      const delayMs = this.#plan(from.id, to.id)[0];
+      await new Promise<void>((resolve) => {
+        this.#options.clock.after(delayMs ?? SNAPSHOT_PATIENCE_MS, resolve);
+      });
+      if (delayMs === undefined) throw new Error("Send a snapshot: the connection stalled");
+      if (from.dead || to.dead) throw new Error("Send a snapshot: the connection broke");
+      yield chunk.slice();
+    }
+  }
+
+  #plan(from: NodeId, to: NodeId): readonly number[] {
+    return this.#options.plan?.(from, to) ?? [1];
+  }
+}
+
+class MemoryTransport implements Transport {
+  readonly id: NodeId;
+  readonly #network: RaftNetwork;
+  handler: TransportHandler | null = null;
+  dead = false;
+
+  constructor(id: NodeId, network: RaftNetwork) {
+    this.id = id;
+    this.#network = network;
+  }
+
+  async start(handler: TransportHandler): Promise<void> {
+    if (!this.dead) this.handler = handler;
+  }
+
+  send(messages: readonly Message[]): void {
+    if (this.handler === null) return;
+    for (const message of messages) this.#network.carry(message);
+  }
+
+  sendSnapshot(to: NodeId, meta: SnapshotMeta, term: number, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    return this.#network.carrySnapshot(this, to, meta, term, chunks);
+  }
+
+  async stop(): Promise<void> {
+    this.die();
+  }
+
+  die(): void {
+    this.dead = true;
+    this.handler = null;
+  }
+}
