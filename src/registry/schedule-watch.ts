@@ -13,7 +13,7 @@
 import { type Log, reasonOf } from "../lib/log.ts";
 import { decodeText } from "../lib/text.ts";
 import type { MachineId } from "../model/machine.ts";
-import type { KeyValue, Kv, Watch } from "../store/kv.ts";
+import type { KeyRange, KeyValue, Kv, RangeResponse, Watch } from "../store/kv.ts";
 import type { Keys } from "./keys.ts";
 import { decodeSchedule, RecordError } from "./records.ts";
 import type { Scheduled, ScheduleWatch } from "./types.ts";

@@ -97,6 +97,7 @@ export interface ClusterView {
 export interface EngineView extends ClusterView {
   /** host:port where the machine's daemon last listened, also after its lease is over; "" when it is not known. */
   address(id: MachineId): string;
+  scheduledOn(machineId: MachineId, name: string): Scheduled | undefined;
   /** Machines that hold a schedule key, whether they are registered or not. */
   scheduledMachines(): Iterable<MachineId>;
   /** Unit files that no job names. */

@@ -46,8 +46,8 @@ export class RegistryUnits implements UnitWriter {
     this.#view = view;
   }
 
-  /** Throws UnitOptionsError when the options' placement requirements cannot be read. */
-  putUnit(
+  /** Rejects with UnitOptionsError when the options' placement requirements cannot be read. */
+  async putUnit(
     name: string,
     options: readonly UnitOption[],
     desiredState: JobState,

@@ -1,0 +1,7 @@
+/**
+ * The engine's door for the daemon.
+ *
+ * @module
+ */
+export { DEFAULT_ENGINE_CONFIG, Engine, type EngineConfig, type EngineOptions } from "./engine.ts";
+export type { MachineProbe } from "./ports.ts";

@@ -1,0 +1,63 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { registration, unitReport } from "../../test/fakes/registry-world.ts";
+import { encodeText } from "../lib/text.ts";
+import * as records from "./records.ts";
+
+const options = fc.array(fc.record({ section: fc.string(), name: fc.string(), value: fc.string() }));
+const decoders = [
+  records.decodeUnitFile,
+  records.decodeJob,
+  records.decodeSchedule,
+  records.decodeAddress,
+  records.decodeMetadata,
+  records.decodeReasons,
+  records.decodeLeader,
+  (bytes: Uint8Array) => records.decodeMachine("0".repeat(32), bytes),
+  (bytes: Uint8Array) => records.decodeReport("0".repeat(32), "a.service", bytes),
+];
+
+describe("records", () => {
+  test("a unit file comes back as it was, whatever is in it", () => {
+    fc.assert(
+      fc.property(options, (written) => {
+        expect(records.decodeUnitFile(records.encodeUnitFile(written))).toEqual(written);
+      }),
+    );
+  });
+
+  test("the other records come back as they were", () => {
+    const job = { hash: "h", desiredState: "launched" as const, machine: null };
+    expect(records.decodeJob(records.encodeJob(job))).toEqual(job);
+    expect(records.decodeJob(records.encodeJob({ ...job, machine: "m" }))).toEqual({ ...job, machine: "m" });
+    const report = unitReport(1, "a.service", { problem: "No such file", result: "exit-code" });
+    expect(records.decodeReport(report.machineId, report.name, records.encodeReport(report))).toEqual(report);
+    const machine = registration(1, { region: "eu", __proto__x: "1" });
+    expect(records.decodeMachine(machine.id, records.encodeMachine(machine))).toEqual(machine);
+    expect(records.decodeMetadata(records.encodeMetadata({ value: null }))).toEqual({ value: null });
+    expect(records.decodeMetadata(records.encodeMetadata({ value: "" }))).toEqual({ value: "" });
+    const refusals = [{ machineId: "m", reason: "Holds it" }];
+    expect(records.decodeReasons(records.encodeReasons(refusals))).toEqual(refusals);
+  });
+
+  test("anything else is a RecordError, never another failure", () => {
+    const garbage = fc.oneof(
+      fc.uint8Array(),
+      fc.json().map(encodeText),
+      fc.object().map((o) => encodeText(JSON.stringify({ ...o, v: 1 }))),
+    );
+    fc.assert(
+      fc.property(garbage, fc.constantFrom(...decoders), (bytes, decode) => {
+        try {
+          decode(bytes);
+        } catch (error) {
+          expect(error).toBeInstanceOf(records.RecordError);
+        }
+      }),
+    );
+  });
+
+  test("another format version is named", () => {
+    expect(() => records.decodeJob(encodeText('{"v":2}'))).toThrow("format version 2, this release knows 1");
+  });
+});
