@@ -296,7 +296,7 @@ export function checkShape(file: SourceFile): Complaint[] {
   return complaints;
 }
 
-/** Import cycles among files, types included: each is reported once, at its first file in order of path. */
+/** Import cycles among files, types included: each is reported once, at the first of its files. */
 export function checkCycles(files: readonly SourceFile[]): Complaint[] {
   const edges = new Map<string, string[]>();
   for (const file of files) {
@@ -322,7 +322,7 @@ export function checkCycles(files: readonly SourceFile[]): Complaint[] {
     trail.pop();
     done.add(path);
   };
-  for (const path of [...edges.keys()].sort()) {
+  for (const path of edges.keys()) {
     visit(path);
   }
   return complaints;
