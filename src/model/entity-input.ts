@@ -39,15 +39,21 @@ function list<S extends v.GenericSchema>(item: S) {
   return v.nullish(v.array(item), []);
 }
 
-const unitOptionSchema = v.object({ section: text, name: text, value: text });
-const unitSchema = v.object({
+/** valibot takes a list for an object whose fields are all absent: not so here. */
+function object<Entries extends v.ObjectEntries>(entries: Entries) {
+  const isObject = v.custom<object>((json) => typeof json === "object" && json !== null && !Array.isArray(json));
+  return v.pipe(isObject, v.object(entries));
+}
+
+const unitOptionSchema = object({ section: text, name: text, value: text });
+const unitSchema = object({
   name: text,
   options: list(unitOptionSchema),
   desiredState: text,
   currentState: text,
   machineID: text,
 });
-const unitStateSchema = v.object({
+const unitStateSchema = object({
   name: text,
   hash: text,
   machineID: text,
@@ -55,17 +61,17 @@ const unitStateSchema = v.object({
   systemdActiveState: text,
   systemdSubState: text,
 });
-const machineSchema = v.object({
+const machineSchema = object({
   id: text,
   primaryIP: text,
   metadata: v.nullish(v.record(v.string(), v.string()), {}),
 });
-const unitPageSchema = v.object({ units: list(unitSchema), nextPageToken: text });
-const unitStatePageSchema = v.object({ states: list(unitStateSchema), nextPageToken: text });
-const machinePageSchema = v.object({ machines: list(machineSchema), nextPageToken: text });
-const errorSchema = v.object({ error: v.object({ code: v.number(), message: text }) });
+const unitPageSchema = object({ units: list(unitSchema), nextPageToken: text });
+const unitStatePageSchema = object({ states: list(unitStateSchema), nextPageToken: text });
+const machinePageSchema = object({ machines: list(machineSchema), nextPageToken: text });
+const errorSchema = object({ error: object({ code: v.number(), message: text }) });
 const patchSchema = v.array(
-  v.object({ op: text, path: text, value: v.nullish(v.union([v.string(), v.object({ value: text })]), "") }),
+  object({ op: text, path: text, value: v.nullish(v.union([v.string(), object({ value: text })]), "") }),
 );
 
 /** A `PUT /units/NAME` that can be read. Empty fields count as not given, as in fleet. */
@@ -165,5 +171,8 @@ function read<S extends v.GenericSchema>(schema: S, json: unknown, what: string)
   }
   const issue = result.issues[0];
   const path = v.getDotPath(issue) ?? "";
-  throw new EntityError(what, `${path === "" ? "" : `${path}: `}${issue.expected ?? "another type"} expected`);
+  throw new EntityError(
+    what,
+    `${path === "" ? "" : `${path}: `}${issue.type === "custom" ? "Object" : issue.expected} expected`,
+  );
 }

@@ -30,11 +30,11 @@ export function splitValues(value: string, kind: "words" | "pairs", what: string
   const words: string[] = [];
   let end = 0;
   for (const match of line.matchAll(WORDS)) {
-    end = match.index + match[0].length;
     const word = match[1] ?? match[2];
     if (kind === "pairs" && match[2] !== undefined) {
       break;
     }
+    end = match.index + match[0].length;
     if (word !== undefined) {
       words.push(word);
     }
