@@ -159,7 +159,7 @@ export class Leader {
 
   #heartbeat(): void {
     this.#heartbeatElapsed = 0;
-    this.#replication.heartbeat(this.#reads.lastRound);
+    this.#replication.heartbeat(this.#reads.asking);
   }
 
   #answerConfirmedReads(): void {

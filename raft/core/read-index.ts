@@ -41,9 +41,9 @@ export class ReadRounds {
   #lastRound = 0;
   readonly #acknowledged = new Map<NodeId, number>();
 
-  /** What heartbeats carry: the newest round, 0 before the first. */
-  get lastRound(): number {
-    return this.#lastRound;
+  /** What heartbeats carry: the newest round, or 0 when none waits for confirmation. */
+  get asking(): number {
+    return this.#rounds.length > 0 ? this.#lastRound : 0;
   }
   get pending(): number {
     return this.#rounds.reduce((count, round) => count + round.requests.length, this.#waiting.length);
