@@ -19,6 +19,9 @@ const LOOKS_LIKE_PAIRS = /\s\S*=/;
 export function splitValues(value: string, kind: "words" | "pairs", what: string): string[] {
   // A continued line keeps its backslash and line break in the option's value.
   const line = value.replaceAll("\\\n", " ").trim();
+  if (line === "") {
+    return [];
+  }
   if (kind === "pairs" && !line.startsWith('"')) {
     if (LOOKS_LIKE_PAIRS.test(line.replace(/^[^=]*=\s*/, ""))) {
       throw new UnitOptionsError(

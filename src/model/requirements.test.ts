@@ -91,6 +91,7 @@ describe("options and spellings", () => {
   });
   test("an empty assignment asks for nothing", () => {
     expect(read("MachineID=\nMachineOf=\nMachineMetadata=\nConflicts=\nReplaces=\nGlobal=")).toEqual(read(""));
+    expect(read("MachineMetadata=\\\n\n")).toEqual(read(""));
   });
 });
 
