@@ -1,0 +1,128 @@
+/**
+ * Runs the build, the checks and each level of tests one after the other, and sums up.
+ *
+ * Idea. Each level is a child whose report (JUnit's XML) is read for counts, so that a level that crashes counts as a failure
+ * and never as silence. Host tests run file by file, each under a deadline: one hung cluster must not take the others'
+ * results with it.
+ *
+ * @module
+ */
+import { mkdir, rm } from "node:fs/promises";
+import { basename } from "node:path";
+
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+const ROOT = `${import.meta.dir}/..`;
+const REPORTS = `${ROOT}/dist/reports`;
+const UNIT_MS = 6 * 60_000;
+const HOST_FILE_MS = 6 * 60_000;
+const [level = "all", filter = ""] = process.argv.slice(2);
+
+const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+const failures: string[] = [];
+
+function step(text: string): void {
+  console.error(`==> ${text}`);
+}
+
+/** Runs a command with its output shown; true when it exits with 0 before the deadline. */
+async function run(command: string[], timeoutMs: number): Promise<boolean> {
+  const child = Bun.spawn(command, { cwd: ROOT, stdin: "ignore", stdout: "inherit", stderr: "inherit" });
+  const soft = setTimeout(() => child.kill("SIGTERM"), timeoutMs);
+  const hard = setTimeout(() => child.kill("SIGKILL"), timeoutMs + 30_000);
+  const forward = (): void => child.kill("SIGTERM");
+  process.once("SIGINT", forward);
+  process.once("SIGTERM", forward);
+  const code = await child.exited;
+  clearTimeout(soft);
+  clearTimeout(hard);
+  process.removeListener("SIGINT", forward);
+  process.removeListener("SIGTERM", forward);
+  return code === 0;
+}
+
+/** Counts of a JUnit report's outermost element; undefined when there is none to read. */
+async function countsOf(report: string): Promise<Counts | undefined> {
+  const file = Bun.file(report);
+  const opening = (await file.exists()) ? (await file.text()).match(/<testsuites\b[^>]*>/)?.[0] : undefined;
+  if (opening === undefined) {
+    return undefined;
+  }
+  const attribute = (name: string): number => Number(opening.match(new RegExp(`\\b${name}="(\\d+)"`))?.[1] ?? 0);
+  const failed = attribute("failures") + attribute("errors");
+  const skipped = attribute("skipped");
+  return { passed: attribute("tests") - failed - skipped, failed, skipped };
+}
+
+/** A step that is no test: only its failure is counted. */
+async function gate(what: string, command: string[], timeoutMs: number): Promise<boolean> {
+  step(what);
+  const ok = await run(command, timeoutMs);
+  if (!ok) {
+    total.failed++;
+    failures.push(what);
+  }
+  return ok;
+}
+
+async function tests(what: string, paths: string[], timeoutMs: number): Promise<void> {
+  step(what);
+  const report = `${REPORTS}/${what.replace(/\W+/g, "-")}.xml`;
+  const begin = performance.now();
+  const ok = await run(["bun", "test", "--reporter=junit", `--reporter-outfile=${report}`, ...paths], timeoutMs);
+  const counts = (await countsOf(report)) ?? { passed: 0, failed: 0, skipped: 0 };
+  if (!ok && counts.failed === 0) {
+    // Crashed, timed out, or failed outside of a test.
+    counts.failed = 1;
+  }
+  if (counts.failed > 0) {
+    failures.push(what);
+  }
+  total.passed += counts.passed;
+  total.failed += counts.failed;
+  total.skipped += counts.skipped;
+  const seconds = ((performance.now() - begin) / 1000).toFixed(0);
+  step(`${what}: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped in ${seconds} s`);
+}
+
+async function hostFiles(): Promise<string[]> {
+  const paths: string[] = [];
+  for await (const path of new Bun.Glob("test/{hosts,compat}/*.host.ts").scan(ROOT)) {
+    paths.push(path);
+  }
+  return paths.filter((path) => basename(path).includes(filter)).sort((left, right) => (left < right ? -1 : 1));
+}
+
+if (!["all", "unit", "hosts"].includes(level)) {
+  console.error(`Run tests: level "${level}" is none of all, unit, hosts`);
+  process.exit(2);
+}
+await rm(REPORTS, { recursive: true, force: true });
+await mkdir(REPORTS, { recursive: true });
+if (level === "all") {
+  await gate("format, lint, types, layers", ["scripts/check"], 3 * 60_000);
+}
+// A binary of an earlier build would prove nothing.
+const built = level === "unit" || (await gate("build", ["scripts/build"], 3 * 60_000));
+if (level !== "hosts") {
+  await tests("unit, contract and simulation", filter === "" ? [] : [filter], UNIT_MS);
+}
+if (level !== "unit" && built) {
+  for (const path of await hostFiles()) {
+    await tests(`hosts ${basename(path, ".host.ts")}`, [`./${path}`], HOST_FILE_MS);
+  }
+  await gate("sweep", ["bun", "test/hosts/lib/sweep.ts"], 60_000);
+}
+const skipsFail = process.env.CI === "true" && total.skipped > 0;
+if (failures.length > 0) {
+  console.error(`failed: ${failures.join(", ")}`);
+}
+if (skipsFail) {
+  console.error("failed: tests were skipped, and CI=true allows no skip");
+}
+console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+process.exit(total.failed > 0 || skipsFail ? 1 : 0);
