@@ -6,7 +6,7 @@
  * Another identity: refused for as long as that lease lives.
  * Invariants.
  * - Reports are written only by the session that holds the machine's key, under its lease: they vanish with it.
- * - leave() removes the machine's key before it gives units back, so that nothing can be placed here meanwhile.
+ * - leave() removes the machine's key no later than its units' places, so that nothing can be placed here meanwhile.
  *
  * Not here. When to beat, publish or leave (agent/).
  *
@@ -157,14 +157,12 @@ class KvMachineSession implements MachineSession {
   }
 
   async leave(options?: CallOptions): Promise<void> {
-    const compare = [this.#isMine()];
-    const success = [
-      remove({ key: this.#keys.machine(this.#machineId) }),
-      remove(this.#keys.statesOf(this.#machineId)),
-    ];
-    const answer = await this.#kv.txn({ compare, success, failure: [] }, options);
-    if (!answer.succeeded) throw this.#over();
-    await leaveMachine(this.#kv, this.#keys, this.#machineId, options);
+    const farewell = {
+      compare: [this.#isMine()],
+      success: [remove({ key: this.#keys.machine(this.#machineId) }), remove(this.#keys.statesOf(this.#machineId))],
+      refusal: () => this.#over(),
+    };
+    await leaveMachine(this.#kv, this.#keys, this.#machineId, farewell, options);
     await this.#kv.leaseRevoke(this.#lease, options);
   }
 

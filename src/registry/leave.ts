@@ -7,7 +7,7 @@
  * @module
  */
 import type { MachineId } from "../model/machine.ts";
-import { type CallOptions, type KeyValue, type Kv, KvError } from "../store/kv.ts";
+import { type CallOptions, type Compare, type KeyValue, type Kv, KvError, type Op } from "../store/kv.ts";
 import type { Keys } from "./keys.ts";
 import {
   absent,
@@ -25,31 +25,60 @@ import { decodeJob, encodeJob, RecordError } from "./records.ts";
 /** Units change while they are given back only when a user changes them: more rounds than this are no coincidence. */
 const MAX_ROUNDS = 8;
 
-export async function leaveMachine(kv: Kv, keys: Keys, machineId: MachineId, options?: CallOptions): Promise<void> {
+/** What the first transaction does beside: it says that the machine is gone. */
+export interface Farewell {
+  readonly compare: readonly Compare[];
+  readonly success: readonly Op[];
+  /** The comparison failed. */
+  readonly refusal: () => Error;
+}
+
+export async function leaveMachine(
+  kv: Kv,
+  keys: Keys,
+  machineId: MachineId,
+  farewell: Farewell,
+  options?: CallOptions,
+): Promise<void> {
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
     const names = await scheduledNames(kv, keys, machineId, options);
-    if (names.length === 0) {
+    if (round > 0 && names.length === 0) {
       await kv.txn({ compare: [], success: [remove({ key: keys.address(machineId) })], failure: [] }, options);
       return;
     }
-    const parts: Guarded[] = [];
-    for (let first = 0; first < names.length; first += MAX_TXN_OPERATIONS) {
-      const some = names.slice(first, first + MAX_TXN_OPERATIONS);
-      const success = some.map((name) => read({ key: keys.job(name) }));
-      const answer = await kv.txn({ compare: [], success, failure: [] }, options);
-      for (const [index, name] of some.entries()) {
-        const result = answer.results[index];
-        parts.push(giveBack(keys, machineId, name, result?.op === "range" ? result.kvs[0] : undefined));
-      }
+    const parts = await giveBackAll(kv, keys, machineId, names, options);
+    const batches = packTransactions(parts, 1 + farewell.success.length);
+    if (round === 0) {
+      const success = [...farewell.success, ...(batches.shift() ?? []).map(guarded)];
+      const answer = await kv.txn({ compare: farewell.compare, success, failure: [] }, options);
+      if (!answer.succeeded) throw farewell.refusal();
     }
-    for (const batch of packTransactions(parts, 0)) {
-      await kv.txn({ compare: [], success: batch.map(guarded), failure: [] }, options);
-    }
+    for (const batch of batches) await kv.txn({ compare: [], success: batch.map(guarded), failure: [] }, options);
   }
   throw new KvError(
     "unavailable",
     `Cannot give back every unit of machine ${machineId}: they are changed faster than they can be given back`,
   );
+}
+
+async function giveBackAll(
+  kv: Kv,
+  keys: Keys,
+  machineId: MachineId,
+  names: readonly string[],
+  options?: CallOptions,
+): Promise<Guarded[]> {
+  const parts: Guarded[] = [];
+  for (let first = 0; first < names.length; first += MAX_TXN_OPERATIONS) {
+    const some = names.slice(first, first + MAX_TXN_OPERATIONS);
+    const success = some.map((name) => read({ key: keys.job(name) }));
+    const answer = await kv.txn({ compare: [], success, failure: [] }, options);
+    for (const [index, name] of some.entries()) {
+      const result = answer.results[index];
+      parts.push(giveBack(keys, machineId, name, result?.op === "range" ? result.kvs[0] : undefined));
+    }
+  }
+  return parts;
 }
 
 async function scheduledNames(kv: Kv, keys: Keys, machineId: MachineId, options?: CallOptions): Promise<string[]> {
