@@ -1,0 +1,17 @@
+/**
+ * What this member answers when another one forwards to it: one table for the daemon to register.
+ *
+ * @module
+ */
+import type { CallContext, CallHandler } from "../lib/calls.ts";
+import { decodeRequest, encodeReply } from "./leader-codec.ts";
+import { LEADER_METHOD } from "./leader-route.ts";
+import type { ReplicaKv } from "./replica-kv.ts";
+
+export function replicaHandlers(kv: Pick<ReplicaKv, "serve">): ReadonlyMap<string, CallHandler> {
+  const handle = async (body: Uint8Array, context: CallContext): Promise<Uint8Array> => {
+    const { request, timeoutMs } = decodeRequest(body);
+    return encodeReply(await kv.serve(request, { signal: context.signal, timeoutMs }));
+  };
+  return new Map([[LEADER_METHOD, { kind: "unary", handle }]]);
+}

@@ -1,0 +1,127 @@
+/**
+ * The way to the leader, from any member: serve here, or send it there, and try again while nothing happened.
+ *
+ * Invariants.
+ * - A request is sent again only after an answer, or an error, that proves that nothing was done with it. A command
+ *   whose answer was lost has an unknown fate, and the caller is told so.
+ * - Every wait ends by a change of leader, by its back-off or by the deadline.
+ * - A forwarded request is never forwarded on: whoever gets it leads, or says who does.
+ *
+ * @module
+ */
+import { NO_NODE, type NodeId } from "#raft";
+import { CallError, type Calls } from "../lib/calls.ts";
+import type { Clock } from "../lib/clock.ts";
+import { type CallOptions, KvError } from "../store/kv.ts";
+import { decodeReply, encodeRequest, type LeaderReply, type LeaderRequest } from "./leader-codec.ts";
+import { elsewhere, type LeaderService } from "./leader-service.ts";
+import type { Patience } from "./lease-clock.ts";
+import type { Raft } from "./ports.ts";
+
+export const LEADER_METHOD = "kv.leader";
+
+export type FinalReply = Exclude<LeaderReply, { readonly kind: "elsewhere" | "failed" }>;
+
+export interface LeaderRouteOptions {
+  readonly raft: Raft;
+  readonly calls: Calls;
+  readonly clock: Clock;
+  readonly service: LeaderService;
+  /** Peer addresses, host:port. */
+  readonly members: ReadonlyMap<NodeId, string>;
+  readonly timeoutMs: number;
+}
+
+/** Pauses between tries while a leader is named that does not answer: an election takes a second. */
+const BACKOFF_MIN_MS = 20;
+const BACKOFF_MAX_MS = 250;
+/** The leader gives up this much earlier than the member that asked it, so that its word still arrives. */
+const ANSWER_MARGIN_MS = 100;
+
+export class LeaderRoute {
+  readonly #options: LeaderRouteOptions;
+
+  constructor(options: LeaderRouteOptions) {
+    this.#options = options;
+  }
+
+  /** @param action For messages: "Write", "Lease keep-alive". */
+  async ask(action: string, request: LeaderRequest, options: CallOptions): Promise<FinalReply> {
+    const { clock, timeoutMs } = this.#options;
+    const deadlineMs = clock.now() + (options.timeoutMs ?? timeoutMs);
+    let hint = NO_NODE;
+    for (let backoffMs = BACKOFF_MIN_MS; ; backoffMs = Math.min(2 * backoffMs, BACKOFF_MAX_MS)) {
+      if (options.signal?.aborted)
+        throw new KvError("cancelled", `${action} failed: it was cancelled, nothing was done`);
+      const left = deadlineMs - clock.now();
+      const reply = await this.#try(request, hint, { signal: options.signal, timeoutMs: left });
+      if (reply.kind === "failed") throw failure(reply, options.signal);
+      if (reply.kind !== "elsewhere") return reply;
+      // Its word is taken once; if it leads nowhere, raft's own is next.
+      const named = hint === NO_NODE ? reply.leader : NO_NODE;
+      const news = named !== NO_NODE && named !== this.#options.raft.leader;
+      hint = news ? named : NO_NODE;
+      if (!news && !(await this.#pause(backoffMs, deadlineMs, options.signal))) throw unreachable(action, reply.reason);
+    }
+  }
+
+  async #try(request: LeaderRequest, hint: NodeId, patience: Patience): Promise<LeaderReply> {
+    const { raft, service, members } = this.#options;
+    const leader = hint === NO_NODE ? raft.leader : hint;
+    if (raft.role === "leader" || leader === raft.id) return service.serve(request, patience);
+    if (leader === NO_NODE) return elsewhere(NO_NODE, "no leader is known");
+    const address = members.get(leader);
+    if (address === undefined) return elsewhere(NO_NODE, `leader ${leader} is not in initial_cluster`);
+    return this.#send(address, request, patience);
+  }
+
+  async #send(address: string, request: LeaderRequest, { signal, timeoutMs }: Patience): Promise<LeaderReply> {
+    if (timeoutMs <= ANSWER_MARGIN_MS) return elsewhere(NO_NODE, `no time is left to ask leader ${address}`);
+    const body = encodeRequest(request, timeoutMs - ANSWER_MARGIN_MS);
+    const options = signal === undefined ? { timeoutMs } : { timeoutMs, signal };
+    try {
+      return decodeReply(await this.#options.calls.call(address, LEADER_METHOD, body, options));
+    } catch (error) {
+      if (!(error instanceof CallError)) throw error;
+      const reason = `asking leader ${address} failed: ${error.message}`;
+      if (error.code !== "lost" || request.kind !== "command") return elsewhere(NO_NODE, reason);
+      return {
+        kind: "failed",
+        code: "unknown-fate",
+        message: `Write failed: it may or may not take effect: ${reason}`,
+      };
+    }
+  }
+
+  /** False when the deadline came first. */
+  #pause(backoffMs: number, deadlineMs: number, signal: AbortSignal | undefined): Promise<boolean> {
+    const { raft, clock } = this.#options;
+    const leftMs = deadlineMs - clock.now();
+    if (leftMs <= 0) return Promise.resolve(false);
+    // Nobody to ask: only news, or the end, is worth waking up for.
+    const waitMs = raft.leader === NO_NODE ? leftMs : Math.min(leftMs, backoffMs);
+    return new Promise((resolve) => {
+      const end = () => {
+        timer.cancel();
+        unsubscribe();
+        signal?.removeEventListener("abort", end);
+        resolve(clock.now() < deadlineMs);
+      };
+      const timer = clock.after(waitMs, end);
+      const unsubscribe = raft.onChange(end);
+      signal?.addEventListener("abort", end);
+    });
+  }
+}
+
+/** A caller that cancelled is told so; the doubt about a write is the same. */
+function failure(reply: Extract<LeaderReply, { readonly kind: "failed" }>, signal: AbortSignal | undefined): KvError {
+  return new KvError(reply.code === "unknown-fate" && signal?.aborted ? "cancelled" : reply.code, reply.message);
+}
+
+function unreachable(action: string, reason: string): KvError {
+  return new KvError(
+    "unavailable",
+    `${action} failed: no quorum: this member cannot reach a leader (${reason}); nothing was done, try again`,
+  );
+}

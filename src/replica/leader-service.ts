@@ -1,0 +1,84 @@
+/**
+ * What the leader does for every member, itself included: commands into the log, and what only its lease clock knows.
+ *
+ * Idea. serve() never throws: each outcome is a reply, so that one that came over the network and one from here are told
+ * apart by nobody. The question behind every mapping is whether something can have happened.
+ *
+ * @module
+ */
+import { DroppedError, LostError, NO_NODE, NotLeaderError, UnknownFateError } from "#raft";
+import { reasonOf } from "../lib/log.ts";
+import { KvError } from "../store/kv.ts";
+import type { LeaderReply, LeaderRequest } from "./leader-codec.ts";
+import type { LeaseClock, Patience } from "./lease-clock.ts";
+import type { Raft } from "./ports.ts";
+import type { Applied } from "./store-machine.ts";
+
+export class LeaderService {
+  readonly #raft: Raft;
+  readonly #leases: LeaseClock;
+
+  constructor(raft: Raft, leases: LeaseClock) {
+    this.#raft = raft;
+    this.#leases = leases;
+  }
+
+  async serve(request: LeaderRequest, patience: Patience): Promise<LeaderReply> {
+    if (this.#raft.role !== "leader") return elsewhere(this.#raft.leader, "it does not lead");
+    try {
+      return await this.#serve(request, patience);
+    } catch (error) {
+      return replyTo(error);
+    }
+  }
+
+  async #serve(request: LeaderRequest, patience: Patience): Promise<LeaderReply> {
+    switch (request.kind) {
+      case "command": {
+        const { index, result } = await this.#raft.propose<Applied>(request.command, patience);
+        return { kind: "applied", index, result };
+      }
+      case "keep-alive":
+        return { kind: "kept-alive", lease: await this.#leases.keepAlive(request.id, patience) };
+      case "remaining":
+        return { kind: "remaining", remainingMs: await this.#leases.remainingMs(request.id, patience) };
+    }
+  }
+}
+
+export function elsewhere(leader: number, reason: string): LeaderReply {
+  return { kind: "elsewhere", leader, reason };
+}
+
+function replyTo(error: unknown): LeaderReply {
+  if (error instanceof NotLeaderError) return elsewhere(error.leader, "it does not lead");
+  // Another entry took its place for good: as if it had never been proposed.
+  if (error instanceof LostError) return elsewhere(NO_NODE, "it lost the lead before the write was agreed on");
+  if (error instanceof DroppedError) return replyToDropped(error);
+  if (error instanceof UnknownFateError) {
+    const message = `Write failed: no quorum agreed on it in time, it may or may not take effect (${error.message})`;
+    return { kind: "failed", code: "unknown-fate", message };
+  }
+  if (error instanceof KvError) {
+    if (error.code === "unavailable") return elsewhere(NO_NODE, error.message);
+    return { kind: "failed", code: error.code, message: error.message };
+  }
+  return { kind: "failed", code: "unknown-fate", message: `Write failed on the leader: ${reasonOf(error)}` };
+}
+
+function replyToDropped(error: DroppedError): LeaderReply {
+  switch (error.reason) {
+    case "disk-full":
+      return {
+        kind: "failed",
+        code: "no-space",
+        message: "Write failed: the leader's disk is full, make room for its data directory",
+      };
+    case "too-large":
+      return { kind: "failed", code: "request-too-large", message: error.message };
+    case "aborted":
+      return { kind: "failed", code: "cancelled", message: "Write failed: it was cancelled before anything was done" };
+    default:
+      return elsewhere(NO_NODE, error.message);
+  }
+}
