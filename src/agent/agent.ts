@@ -100,6 +100,7 @@ export class Agent {
     const executor = new Executor({
       units,
       text: (hash, signal) => texts.get(hash, signal),
+      clock,
       log,
       jobs: this.#jobs,
       reloader: new Reloader(() => units.reload()),

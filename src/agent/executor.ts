@@ -12,6 +12,7 @@
  *
  * @module
  */
+import type { Clock } from "../lib/clock.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
 import type { JobLimit } from "./job-limit.ts";
 import type { Latch } from "./latch.ts";
@@ -24,6 +25,7 @@ import type { UnitText } from "./unit-texts.ts";
 export interface ExecutorOptions {
   readonly units: UnitManager;
   readonly text: (hash: string, signal: AbortSignal) => Promise<UnitText>;
+  readonly clock: Clock;
   readonly log: Log;
   readonly jobs: JobLimit;
   readonly reloader: Reloader;
@@ -45,6 +47,8 @@ export class TaskDropped extends Error {
   readonly code = "dropped";
 }
 
+/** A start that has not changed the unit's state by then is reported as it is; most end sooner, and are reported once. */
+const START_REPORT_MS = 50;
 /** LoadState values with which a unit can be started (systemd.unit(5)). */
 const USABLE_LOAD_STATES = new Set(["loaded", "merged", "stub"]);
 
@@ -157,6 +161,10 @@ export class Executor {
     const order = ++record.order;
     record.pending = kind;
     record.problem = undefined;
+    record.quiet = kind === "start";
+    const timer = this.#options.clock.after(START_REPORT_MS, () => {
+      if (record.order === order && record.quiet) this.#speak(record);
+    });
     const ended = async () => {
       try {
         const result = await job.done;
@@ -173,10 +181,16 @@ export class Executor {
         if (!(error instanceof UnitManagerError)) throw error;
       } finally {
         leave();
-        if (record.order === order) this.#options.onChange(record.name);
+        timer.cancel();
+        if (record.order === order) this.#speak(record);
       }
     };
     void ended();
+  }
+
+  #speak(record: UnitRecord): void {
+    record.quiet = false;
+    this.#options.onChange(record.name);
   }
 
   /** Asks for the unit's state. */

@@ -99,8 +99,10 @@ export class Runner {
     const record = this.#records.get(name);
     if (record === undefined || record.hash === null) return;
     record.condition = condition;
+    record.quiet = false;
     if (condition.active === "active") record.problem = undefined;
-    this.#options.onChange(name);
+    // While a chain is in the middle of a load and a start, its end is what is worth reporting.
+    if (!record.busy || record.pending === "stop") this.#options.onChange(name);
   }
 
   /** Unloads everything; resolves when nothing is held any more. Give it a deadline. */
@@ -185,7 +187,7 @@ export class Runner {
       if (!(error instanceof TaskDropped)) this.#failed(record, task, error);
     } finally {
       record.busy = false;
-      this.#options.onChange(record.name);
+      if (!record.quiet) this.#options.onChange(record.name);
       if (record.again) this.#pass([record.name]);
       else this.#settle(record.name);
     }

@@ -29,6 +29,8 @@ export interface UnitRecord {
   order: number;
   /** The job that systemd has not ended yet. */
   pending: "start" | "stop" | null;
+  /** A start was just ordered: the next change of state is worth a report, the order alone is not. */
+  quiet: boolean;
   failures: number;
   retry: Timer | null;
 }
@@ -46,6 +48,7 @@ export function newRecord(name: string): UnitRecord {
     drop: null,
     order: 0,
     pending: null,
+    quiet: false,
     failures: 0,
     retry: null,
   };

@@ -1,0 +1,63 @@
+/**
+ * Ownership: whether a unit name belongs to the host itself.
+ *
+ * Problem. Linking `ssh.service` with force would put our unit in front of the host's own.
+ * Idea. A name is the host's when one of systemd's unit directories has a file of this name that is not a link to ours,
+ * or when systemd has a unit of this name in memory that comes from elsewhere (instances of the host's templates, mounts,
+ * devices, transient units).
+ *
+ * @module
+ */
+import { existsSync, lstatSync, readlinkSync, rmSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { isMissing } from "./unit-directory.ts";
+
+/** Where LinkUnitFiles(runtime=true) puts its links (systemd.unit(5)). */
+export const RUNTIME_DIRECTORY = "/run/systemd/system";
+
+/** Slices that systemd has without a file. Others without one are made up for the units in them, and may be replaced. */
+const PERPETUAL_SLICES = new Set(["-.slice", "system.slice"]);
+
+/** What systemd says of a unit in its memory. */
+export interface UnitOrigin {
+  readonly loadState: string;
+  readonly fragmentPath: string;
+}
+
+/** The host's file of this name; undefined: there is none. A link into the void is nobody's. */
+export function hostFile(name: string, ownFile: string, unitDirectories: readonly string[]): string | undefined {
+  for (const directory of unitDirectories) {
+    const file = join(directory, name);
+    const target = linkTarget(file);
+    if (target === null || file === ownFile || target === ownFile) continue;
+    if (target === undefined || existsSync(target)) return file;
+  }
+  return undefined;
+}
+
+/** Why a unit in systemd's memory is the host's, in words; undefined: it is not. */
+export function hostUnit(name: string, ownFile: string, origin: UnitOrigin): string | undefined {
+  if (origin.loadState === "not-found") return undefined;
+  const { fragmentPath } = origin;
+  if (fragmentPath === ownFile || fragmentPath === join(RUNTIME_DIRECTORY, name)) return undefined;
+  if (fragmentPath !== "") return `it has loaded it from "${fragmentPath}"`;
+  if (name.endsWith(".slice") && !PERPETUAL_SLICES.has(name)) return undefined;
+  return "it made it itself";
+}
+
+/** Takes away the link that systemd was given, when it is ours. */
+export function unlinkRuntime(name: string, ownFile: string): void {
+  const link = join(RUNTIME_DIRECTORY, name);
+  if (linkTarget(link) === ownFile) rmSync(link, { force: true });
+}
+
+/** null: there is nothing; undefined: it is no link. */
+function linkTarget(file: string): string | null | undefined {
+  try {
+    if (!lstatSync(file).isSymbolicLink()) return undefined;
+    return resolve(dirname(file), readlinkSync(file));
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
+}

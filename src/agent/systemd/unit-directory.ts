@@ -1,0 +1,122 @@
+/**
+ * UnitDirectory: the unit files that the agent holds, and which of them were launched.
+ *
+ *   /run/flt/units/hello.service            the unit file
+ *   /run/flt/units/.launched/hello.service  empty: systemd was told to start it
+ *   /run/flt/units/.tmp/                    files being written
+ *
+ * Idea. The directory lives as long as systemd's own memory does (both are gone after a reboot), so it is the agent's
+ * record of what it did: nothing else has to be asked after a restart of the daemon.
+ *
+ * Invariants.
+ * - A file is there whole or not at all: it is written beside and renamed.
+ * - Only names of units are read, written or removed, and only in this directory.
+ * - A file is never world-writable; systemd reads it as root, anyone may look at it, as in systemd's own directories.
+ *
+ * Not here. Linking (systemd-manager.ts), whose name it is (ownership.ts).
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { reasonOf } from "../../lib/log.ts";
+import { isUnitName } from "../../model/unit-name.ts";
+import { type HeldUnit, UnitManagerError } from "../unit-manager.ts";
+
+/** NAME_MAX of Linux; systemd itself takes no longer names (UNIT_NAME_MAX). */
+const NAME_MAX_BYTES = 255;
+const LAUNCHED = ".launched";
+const TEMPORARY = ".tmp";
+
+export class UnitDirectory {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** Makes the directory, and removes what an earlier process left half written. */
+  prepare(): void {
+    this.#guard("prepare", () => {
+      rmSync(join(this.path, TEMPORARY), { recursive: true, force: true });
+      for (const folder of [this.path, join(this.path, TEMPORARY), join(this.path, LAUNCHED)]) {
+        mkdirSync(folder, { recursive: true, mode: 0o755 });
+      }
+    });
+  }
+
+  list(): readonly HeldUnit[] {
+    return this.#guard("read", () => {
+      const launched = new Set(readdirSync(join(this.path, LAUNCHED)));
+      const held: HeldUnit[] = [];
+      for (const entry of readdirSync(this.path, { withFileTypes: true })) {
+        if (!entry.isFile() || !isUnitName(entry.name)) continue;
+        const hash = createHash("sha1")
+          .update(readFileSync(join(this.path, entry.name)))
+          .digest("hex");
+        held.push({ name: entry.name, hash, launched: launched.has(entry.name) });
+      }
+      return held.sort((a, b) => (a.name < b.name ? -1 : 1));
+    });
+  }
+
+  /** The path of a unit's file. Throws `rejected` for a name that no file can have. */
+  fileOf(name: string): string {
+    if (!isUnitName(name) || Buffer.byteLength(name) > NAME_MAX_BYTES) {
+      throw new UnitManagerError("rejected", `Cannot hold "${name}": systemd takes no such unit name`);
+    }
+    return join(this.path, name);
+  }
+
+  /** The unit file's text; undefined: not held. */
+  read(name: string): string | undefined {
+    const file = this.fileOf(name);
+    return this.#guard("read", () => {
+      try {
+        return readFileSync(file, "utf8");
+      } catch (error) {
+        if (isMissing(error)) return undefined;
+        throw error;
+      }
+    });
+  }
+
+  write(name: string, text: string): void {
+    const file = this.fileOf(name);
+    const temporary = join(this.path, TEMPORARY, name);
+    this.#guard("write", () => {
+      writeFileSync(temporary, text, { mode: 0o644 });
+      renameSync(temporary, file);
+    });
+  }
+
+  remove(name: string): void {
+    const file = this.fileOf(name);
+    this.#guard("write", () => {
+      rmSync(join(this.path, LAUNCHED, name), { force: true });
+      rmSync(file, { force: true });
+    });
+  }
+
+  setLaunched(name: string, launched: boolean): void {
+    const mark = join(this.path, LAUNCHED, name);
+    this.fileOf(name);
+    this.#guard("write", () => {
+      if (launched) writeFileSync(mark, "", { mode: 0o644 });
+      else rmSync(mark, { force: true });
+    });
+  }
+
+  #guard<T>(verb: string, work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw new UnitManagerError("directory", `Cannot ${verb} the units directory "${this.path}": ${reasonOf(error)}`);
+    }
+  }
+}
+
+export function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}

@@ -1,0 +1,29 @@
+/**
+ * The UnitManager contract on the fake; and on this machine's systemd when FLT_TEST_SYSTEMD names a units directory
+ * (set inside a test host, where everything may be started and stopped).
+ *
+ * @module
+ */
+import { FakeUnitManager } from "../fakes/unit-manager.ts";
+import { type Subject, unitManagerContract } from "./unit-manager.ts";
+
+const HOST_UNIT = "systemd-journald.service";
+
+unitManagerContract("fake", async () => ({
+  units: new FakeUnitManager({ hostUnits: [HOST_UNIT] }),
+  hostUnit: HOST_UNIT,
+  close: async () => {},
+}));
+
+const unitsDirectory = process.env.FLT_TEST_SYSTEMD;
+if (unitsDirectory !== undefined) {
+  for (const kind of ["system", "private"] as const) {
+    unitManagerContract(`systemd over the ${kind} socket`, async (): Promise<Subject> => {
+      const { connectSystemd } = await import("../../src/agent/systemd/systemd-manager.ts");
+      const { systemClock } = await import("../../src/platform/clock.ts");
+      const { SILENT_LOG } = await import("../../src/lib/log.ts");
+      const units = await connectSystemd({ unitsDirectory, clock: systemClock, log: SILENT_LOG, kinds: [kind] });
+      return { units, hostUnit: HOST_UNIT, close: async () => units.close() };
+    });
+  }
+}

@@ -1,0 +1,219 @@
+/**
+ * The contract of UnitManager, for the fake (in `bun test`) and for a real systemd (inside a host; test/hosts).
+ *
+ * @module
+ */
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { createHash } from "node:crypto";
+import type { UnitCondition, UnitManager } from "../../src/agent/unit-manager.ts";
+
+export interface Subject {
+  readonly units: UnitManager;
+  /** A unit that the host has itself. */
+  readonly hostUnit: string;
+  readonly close: () => Promise<void>;
+}
+
+const SLEEP = "[Service]\nExecStart=/bin/sleep 1000\n";
+const ONESHOT = "[Service]\nType=oneshot\nExecStart=/bin/true\n";
+const FAILING = "[Service]\nType=oneshot\nExecStart=/bin/false\n";
+const NEVER_READY = "[Service]\nType=notify\nTimeoutStartSec=infinity\nExecStart=/bin/sleep 1000\n";
+const WITH_INSTALL = `${SLEEP}\n[Install]\nWantedBy=multi-user.target\n`;
+const BAD_INSTALL = `${SLEEP}\n[Install]\nWantedBy=/bad/name\n`;
+
+let counter = 0;
+function fresh(): string {
+  return `flt-contract-${process.pid}-${counter++}.service`;
+}
+
+export function unitManagerContract(title: string, make: () => Promise<Subject>): void {
+  describe(`UnitManager: ${title}`, () => {
+    let subject: Subject;
+    let units: UnitManager;
+    let heard: { name: string; condition: UnitCondition }[];
+    let unsubscribe: () => void;
+    let wake: () => void;
+
+    beforeEach(async () => {
+      subject = await make();
+      units = subject.units;
+      heard = [];
+      wake = () => {};
+      unsubscribe = units.subscribe({
+        changed: (name, condition) => {
+          heard.push({ name, condition });
+          wake();
+        },
+        connection: () => {},
+      });
+    });
+    afterEach(async () => {
+      unsubscribe();
+      for (const unit of await units.held()) await units.unload(unit.name);
+      await subject.close();
+    });
+
+    /** Resolves when the last state heard of the unit is this one. */
+    async function untilActive(name: string, active: string): Promise<UnitCondition> {
+      for (;;) {
+        const last = heard.findLast((entry) => entry.name === name)?.condition;
+        if (last?.active === active) return last;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    }
+    async function load(name: string, text: string): Promise<string> {
+      return await units.load({ name, text, install: text.includes("[Install]") });
+    }
+    async function start(name: string): Promise<string> {
+      return await (await units.start(name)).done;
+    }
+    async function stateOf(name: string): Promise<UnitCondition | undefined> {
+      return (await units.states([name])).get(name);
+    }
+    async function heldOf(name: string) {
+      return (await units.held()).find((unit) => unit.name === name);
+    }
+
+    test("a loaded unit is held by the hash of its file, loaded and not active", async () => {
+      const name = fresh();
+      expect(await load(name, SLEEP)).toBe("none");
+      const hash = createHash("sha1").update(SLEEP).digest("hex");
+      expect(await heldOf(name)).toEqual({ name, hash, launched: false });
+      expect(await stateOf(name)).toEqual({ load: "loaded", active: "inactive", sub: "dead" });
+    });
+
+    test("a started unit is active, tells so, and is held as launched", async () => {
+      const name = fresh();
+      await load(name, SLEEP);
+      expect(await start(name)).toBe("done");
+      expect(await untilActive(name, "active")).toEqual({ load: "loaded", active: "active", sub: "running" });
+      expect((await heldOf(name))?.launched).toBe(true);
+    });
+
+    test("a stopped unit is inactive and no longer launched", async () => {
+      const name = fresh();
+      await load(name, SLEEP);
+      await start(name);
+      expect(await (await units.stop(name)).done).toBe("done");
+      await untilActive(name, "inactive");
+      expect((await heldOf(name))?.launched).toBe(false);
+    });
+
+    test("a oneshot that has ended is still launched", async () => {
+      const name = fresh();
+      await load(name, ONESHOT);
+      expect(await start(name)).toBe("done");
+      expect((await stateOf(name))?.active).toBe("inactive");
+      expect((await heldOf(name))?.launched).toBe(true);
+    });
+
+    test("a failed start says failed, and its result", async () => {
+      const name = fresh();
+      await load(name, FAILING);
+      expect(await start(name)).toBe("failed");
+      expect(await stateOf(name)).toEqual({ load: "loaded", active: "failed", sub: "failed", result: "exit-code" });
+    });
+
+    test("a condition that is not met: the start is skipped", async () => {
+      const name = fresh();
+      await load(name, `[Unit]\nConditionPathExists=/nonexistent\n\n${SLEEP}`);
+      expect(["skipped", "done"]).toContain(await start(name));
+      expect((await stateOf(name))?.active).toBe("inactive");
+    });
+
+    test("a start that hangs can be stopped: its job is cancelled", async () => {
+      const name = fresh();
+      await load(name, NEVER_READY);
+      const starting = await units.start(name);
+      await untilActive(name, "activating");
+      const stopping = await units.stop(name);
+      expect(await starting.done).toBe("canceled");
+      expect(await stopping.done).toBe("done");
+    });
+
+    test("an unloaded unit is gone, its failure forgotten", async () => {
+      const name = fresh();
+      await load(name, FAILING);
+      await start(name);
+      await units.unload(name);
+      expect(await heldOf(name)).toBeUndefined();
+      expect((await stateOf(name))?.load).toBe("not-found");
+    });
+
+    test("unloading a running unit stops it", async () => {
+      const name = fresh();
+      await load(name, SLEEP);
+      await start(name);
+      await units.unload(name);
+      await untilActive(name, "inactive");
+      expect((await stateOf(name))?.load).toBe("not-found");
+    });
+
+    test("unloading what is not held does nothing", async () => {
+      await units.unload(fresh());
+      await units.unload(subject.hostUnit);
+    });
+
+    test("unloaded and loaded with other content: the new one runs, without a reload", async () => {
+      const name = fresh();
+      await load(name, FAILING);
+      await start(name);
+      await units.unload(name);
+      expect(await load(name, SLEEP)).toBe("none");
+      expect(await start(name)).toBe("done");
+      expect((await stateOf(name))?.active).toBe("active");
+    });
+
+    test("a unit with [Install] is loaded, runs and goes away again", async () => {
+      const name = fresh();
+      expect(await load(name, WITH_INSTALL)).toBe("later");
+      await units.reload();
+      expect(await start(name)).toBe("done");
+      await units.unload(name);
+      expect((await stateOf(name))?.load).toBe("not-found");
+    });
+
+    test("an [Install] section that cannot be enabled fails the load and leaves nothing", async () => {
+      const name = fresh();
+      await expect(load(name, BAD_INSTALL)).rejects.toMatchObject({ code: "rejected" });
+      expect(await heldOf(name)).toBeUndefined();
+    });
+
+    test("a name that the host has itself is refused, and the host's unit left alone", async () => {
+      const before = await stateOf(subject.hostUnit);
+      await expect(load(subject.hostUnit, SLEEP)).rejects.toMatchObject({ code: "name-taken" });
+      expect(await heldOf(subject.hostUnit)).toBeUndefined();
+      expect(await stateOf(subject.hostUnit)).toEqual(before);
+    });
+
+    test("a start that systemd refuses is rejected with its words", async () => {
+      const name = fresh();
+      await load(name, `[Unit]\nRequires=flt-contract-missing.service\n\n${SLEEP}`);
+      await expect(units.start(name)).rejects.toMatchObject({
+        code: "rejected",
+        message: expect.stringContaining("flt-contract-missing.service not found"),
+      });
+    });
+
+    test("starting what runs is done at once and restarts nothing", async () => {
+      const name = fresh();
+      await load(name, SLEEP);
+      await start(name);
+      const before = heard.length;
+      expect(await start(name)).toBe("done");
+      expect(heard.length).toBe(before);
+    });
+
+    test("a hundred units at once", async () => {
+      const names = Array.from({ length: 100 }, fresh);
+      await Promise.all(names.map((name) => load(name, SLEEP)));
+      for (let at = 0; at < names.length; at += 50) await Promise.all(names.slice(at, at + 50).map(start));
+      const states = await units.states(names);
+      expect(names.every((name) => states.get(name)?.active === "active")).toBe(true);
+      await Promise.all(names.map((name) => units.unload(name)));
+      expect(await units.held()).toEqual([]);
+    });
+  });
+}

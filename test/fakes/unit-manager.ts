@@ -1,0 +1,257 @@
+/**
+ * FakeUnitManager: a systemd in memory, as far as the UnitManager port shows it.
+ *
+ * Idea. It reads the unit's text as systemd would, for a handful of settings, so that one contract suite can run on it
+ * and on the real one:
+ *   ExecStart=/bin/sleep …  runs; /bin/true ends; /bin/false fails
+ *   Type=oneshot            the job lasts until the process has ended; RemainAfterExit=yes keeps it active
+ *   Type=notify             with /bin/sleep: never ready, the job goes on and on
+ *   ExecStop=/bin/sleep …   the stop job goes on and on, until release(name)
+ *   Requires=X              X must be loaded
+ *   ConditionPathExists=/nonexistent   the start is skipped
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import {
+  ABSENT,
+  DORMANT,
+  type HeldUnit,
+  type JobResult,
+  type Order,
+  type ReloadNeed,
+  type UnitCondition,
+  type UnitFile,
+  type UnitManager,
+  UnitManagerError,
+  type UnitManagerListener,
+} from "../../src/agent/unit-manager.ts";
+
+interface FakeUnit {
+  text: string;
+  launched: boolean;
+  condition: UnitCondition;
+  job: { readonly kind: "start" | "stop"; readonly end: (result: JobResult) => void } | null;
+}
+
+export class FakeUnitManager implements UnitManager {
+  /** Every order, as it was given: "load a.service", "start a.service". */
+  readonly orders: string[] = [];
+  readonly #units = new Map<string, FakeUnit>();
+  readonly #hostUnits: ReadonlySet<string>;
+  readonly #stale = new Set<string>();
+  readonly #listeners = new Set<UnitManagerListener>();
+  #connected = true;
+  #failNext: { readonly verb: string; readonly error: UnitManagerError } | null = null;
+
+  constructor(options: { readonly hostUnits?: readonly string[] } = {}) {
+    this.#hostUnits = new Set(options.hostUnits ?? []);
+  }
+
+  // What a test does to it.
+
+  /** The connection breaks; jobs that go on are not heard of any more. */
+  disconnect(): void {
+    this.#connected = false;
+    for (const listener of this.#listeners) listener.connection("lost");
+  }
+  reconnect(): void {
+    this.#connected = true;
+    for (const listener of this.#listeners) listener.connection("regained");
+  }
+  /** The next order of this kind fails. */
+  failNext(verb: string, error: UnitManagerError): void {
+    this.#failNext = { verb, error };
+  }
+  /** A stop or a start that hangs ends now. */
+  release(name: string): void {
+    const unit = this.#unit(name);
+    if (unit.job?.kind === "stop") this.#become(name, { load: "loaded", active: "inactive", sub: "dead" });
+    else this.#become(name, { load: "loaded", active: "active", sub: "running" });
+    unit.job?.end("done");
+  }
+  /** The unit's process ends by itself. */
+  crash(name: string): void {
+    this.#become(name, { load: "loaded", active: "failed", sub: "failed", result: "signal" });
+  }
+  /** Somebody on the machine stops it with systemctl. */
+  stopByHand(name: string): void {
+    this.#become(name, { load: "loaded", active: "inactive", sub: "dead" });
+  }
+  /** Another unit refers to it: systemd keeps its old file in memory. */
+  pin(name: string): void {
+    this.#stale.add(name);
+  }
+  condition(name: string): UnitCondition {
+    return this.#units.get(name)?.condition ?? ABSENT;
+  }
+  get names(): readonly string[] {
+    return [...this.#units.keys()].sort((a, b) => (a < b ? -1 : 1));
+  }
+
+  // The port.
+
+  subscribe(listener: UnitManagerListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async held(): Promise<readonly HeldUnit[]> {
+    this.#mustBeConnected();
+    return [...this.#units]
+      .map(([name, unit]) => ({ name, hash: sha1(unit.text), launched: unit.launched }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  async states(names: readonly string[]): Promise<ReadonlyMap<string, UnitCondition>> {
+    this.#mustBeConnected();
+    return new Map(names.map((name) => [name, this.condition(name)]));
+  }
+
+  async load(file: UnitFile): Promise<ReloadNeed> {
+    this.#begin("load", file.name);
+    if (this.#hostUnits.has(file.name)) {
+      throw new UnitManagerError(
+        "name-taken",
+        `Cannot load "${file.name}": this machine's own systemd has a unit of this name`,
+      );
+    }
+    if (/^WantedBy=.*\//m.test(file.text)) {
+      throw new UnitManagerError("rejected", `Cannot load "${file.name}": systemd refuses: not a valid unit name`);
+    }
+    this.#units.set(file.name, { text: file.text, launched: false, condition: DORMANT, job: null });
+    if (this.#stale.has(file.name)) return "before-start";
+    return file.install ? "later" : "none";
+  }
+
+  async reload(): Promise<void> {
+    this.#begin("reload", "");
+    this.#stale.clear();
+  }
+
+  async start(name: string): Promise<Order> {
+    this.#begin("start", name);
+    const unit = this.#unit(name);
+    const required = option(unit.text, "Requires");
+    if (required !== undefined && !this.#units.has(required)) {
+      throw new UnitManagerError("rejected", `Cannot start "${name}": systemd refuses: Unit ${required} not found.`);
+    }
+    unit.launched = true;
+    return this.#job(unit, "start", () => this.#run(name, unit));
+  }
+
+  async stop(name: string): Promise<Order> {
+    this.#begin("stop", name);
+    const unit = this.#unit(name);
+    unit.launched = false;
+    return this.#job(unit, "stop", () => this.#halt(name, unit));
+  }
+
+  async unload(name: string): Promise<void> {
+    this.#begin("unload", name);
+    const unit = this.#units.get(name);
+    if (unit === undefined) return;
+    unit.launched = false;
+    await this.#job(unit, "stop", () => this.#halt(name, unit)).done;
+    this.#units.delete(name);
+  }
+
+  // How units behave.
+
+  /** The job's result; null: it goes on. */
+  #run(name: string, unit: FakeUnit): JobResult | null {
+    const { text } = unit;
+    if (unit.condition.active === "active") return "done";
+    const execStart = option(text, "ExecStart") ?? "";
+    const oneshot = option(text, "Type") === "oneshot";
+    if (option(text, "ConditionPathExists") === "/nonexistent") return "skipped";
+    if (execStart.startsWith("/bin/false")) {
+      this.#become(name, { load: "loaded", active: "failed", sub: "failed", result: "exit-code" });
+      return oneshot ? "failed" : "done";
+    }
+    if (execStart.startsWith("/bin/true")) {
+      const stays = option(text, "RemainAfterExit") === "yes";
+      if (stays) this.#become(name, { load: "loaded", active: "active", sub: "exited" });
+      else {
+        this.#become(name, { load: "loaded", active: oneshot ? "activating" : "active", sub: "running" });
+        this.#become(name, DORMANT);
+      }
+      return "done";
+    }
+    if (option(text, "Type") === "notify") {
+      this.#become(name, { load: "loaded", active: "activating", sub: "start" });
+      return null;
+    }
+    this.#become(name, { load: "loaded", active: "active", sub: "running" });
+    return "done";
+  }
+
+  #halt(name: string, unit: FakeUnit): JobResult | null {
+    const { active } = unit.condition;
+    if (active === "inactive" || active === "failed") return "done";
+    if (option(unit.text, "ExecStop")?.startsWith("/bin/sleep")) {
+      this.#become(name, { load: "loaded", active: "deactivating", sub: "stop" });
+      return null;
+    }
+    this.#become(name, { load: "loaded", active: "inactive", sub: "dead" });
+    return "done";
+  }
+
+  /** A new job replaces the unit's pending one. */
+  #job(unit: FakeUnit, kind: "start" | "stop", work: () => JobResult | null): Order {
+    unit.job?.end("canceled");
+    const { promise, resolve, reject } = Promise.withResolvers<JobResult>();
+    const job = {
+      kind,
+      end: (result: JobResult) => {
+        if (unit.job === job) unit.job = null;
+        if (this.#connected) resolve(result);
+        else reject(new UnitManagerError("disconnected", "Lost the connection to systemd while a job was running"));
+      },
+    };
+    promise.catch(() => {});
+    unit.job = job;
+    queueMicrotask(() => {
+      if (unit.job !== job) return;
+      const result = work();
+      if (result !== null) job.end(result);
+    });
+    return { done: promise };
+  }
+
+  #become(name: string, condition: UnitCondition): void {
+    const unit = this.#unit(name);
+    unit.condition = condition;
+    if (this.#connected) for (const listener of this.#listeners) listener.changed(name, condition);
+  }
+
+  #begin(verb: string, name: string): void {
+    this.#mustBeConnected();
+    this.orders.push(`${verb} ${name}`.trim());
+    const fail = this.#failNext;
+    if (fail === null || fail.verb !== verb) return;
+    this.#failNext = null;
+    throw fail.error;
+  }
+
+  #unit(name: string): FakeUnit {
+    const unit = this.#units.get(name);
+    if (unit === undefined) throw new UnitManagerError("rejected", `Cannot find "${name}": Unit ${name} not found.`);
+    return unit;
+  }
+
+  #mustBeConnected(): void {
+    if (!this.#connected) throw new UnitManagerError("disconnected", "Lost the connection to systemd");
+  }
+}
+
+function option(text: string, name: string): string | undefined {
+  return text
+    .split("\n")
+    .findLast((line) => line.startsWith(`${name}=`))
+    ?.slice(name.length + 1);
+}
+
+function sha1(text: string): string {
+  return createHash("sha1").update(text).digest("hex");
+}
