@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { logStorageContract } from "../../test/contract/log-storage.ts";
 import type { LogStorage } from "../driver/ports.ts";
 import type { Entry } from "../types.ts";
+import { HardStateReserve } from "./hard-state-reserve.ts";
 import { openSqliteLog } from "./sqlite-log.ts";
 
 const identity = { clusterId: "c1", nodeId: 7 };
@@ -198,6 +199,28 @@ describe("a snapshot's file", () => {
     expect(left).toHaveLength(1);
     expect(file).not.toEndWith(left[0] ?? "");
   });
+});
+
+test("hard state in the reserve outlives the process, as often as it changes, and ends with the next batch", async () => {
+  const storage = await log({ maxPages: 1 });
+  const fat = entries(1, 1, 100_000);
+  await expect(storage.append({ hardState, entries: fat, mustSync: true })).rejects.toMatchObject({
+    code: "disk-full",
+  });
+  const reserve = new HardStateReserve(`${path}.other`);
+  for (let term = 1; term <= 300; term++) reserve.save({ term, vote: term % 3, commit: 0 });
+  reserve.save({ term: 300, vote: 0, commit: 0 });
+  expect(reserve.load()).toEqual({ term: 300, vote: 0, commit: 0 });
+  reserve.save({ term: 301, vote: 2, commit: 5 });
+  reserve.close();
+  const again = new HardStateReserve(`${path}.other`);
+  expect(again.load()).toEqual({ term: 301, vote: 2, commit: 5 });
+  again.save({ term: 302, vote: 0, commit: 5 });
+  again.close();
+  flip(`${path}.other`, new Uint8Array(new Float64Array([302]).buffer).reverse());
+  const torn = new HardStateReserve(`${path}.other`);
+  expect(torn.load()).toEqual({ term: 301, vote: 2, commit: 5 });
+  torn.close();
 });
 
 test("a kill in the middle of writing loses nothing that was acknowledged", async () => {

@@ -10,11 +10,11 @@
  * Invariants.
  * - One process at a time, one identity for ever, no file readable by others.
  * - When a promise resolves, its data is synced; when it rejects with DiskFullError, nothing of it was written.
- * - Hard state finds room on a full disk: the reserve is given up for it, and made again when there is room.
+ * - Hard state finds room on a full disk, in a file of its own (hard-state-reserve.ts).
  *
  * @module
  */
-import { closeSync, fsyncSync, openSync, readdirSync, writeSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import {
   CorruptLogError,
@@ -25,11 +25,10 @@ import {
   type SnapshotWriter,
 } from "../driver/ports.ts";
 import type { HardState, LogIndex, NodeId, SnapshotMeta } from "../types.ts";
+import { HardStateReserve, newerOf } from "./hard-state-reserve.ts";
 import { LogDatabase, type LogState } from "./log-database.ts";
-import { codeOf, removeFile, SnapshotFileReader, SnapshotFileWriter } from "./snapshot-files.ts";
+import { removeFile, SnapshotFileReader, SnapshotFileWriter } from "./snapshot-files.ts";
 
-/** Hard state rewrites the same pages: this much is room for some thirty of them before a checkpoint reuses the space. */
-const RESERVE_BYTES = 256 * 1024;
 /** Deleted in one transaction while compacting: about 10 ms. */
 const COMPACT_SLICE_ENTRIES = 2000;
 
@@ -45,34 +44,36 @@ export interface SqliteLogOptions {
 /** @throws IdentityMismatchError, NewerFormatError, LogInUseError, CorruptLogError, or the system's error. */
 export async function openSqliteLog(options: SqliteLogOptions): Promise<LogStorage> {
   const { path, clusterId, nodeId, maxPages } = options;
-  return new SqliteLog(path, new LogDatabase(path, { clusterId, nodeId }, maxPages));
+  const database = new LogDatabase(path, { clusterId, nodeId }, maxPages);
+  try {
+    return new SqliteLog(path, database);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
 }
 
 class SqliteLog implements LogStorage {
   readonly #path: string;
   readonly #database: LogDatabase;
+  readonly #reserve: HardStateReserve;
   #state: LogState;
   #snapshotIndex: LogIndex;
   #snapshotFile: string | null;
   #nextFile: number;
   #writer: FileSnapshotWriter | null = null;
-  #hasReserve: boolean;
   #closed = false;
 
   constructor(path: string, database: LogDatabase) {
     this.#path = path;
     this.#database = database;
-    try {
-      const snapshot = database.readSnapshot();
-      this.#snapshotIndex = snapshot?.meta.index ?? 0;
-      this.#snapshotFile = snapshot?.file ?? null;
-      this.#state = database.readState() ?? EMPTY_STATE;
-    } catch (error) {
-      database.close();
-      throw error;
-    }
+    const snapshot = database.readSnapshot();
+    this.#snapshotIndex = snapshot?.meta.index ?? 0;
+    this.#snapshotFile = snapshot?.file ?? null;
+    const state = database.readState() ?? EMPTY_STATE;
+    this.#reserve = new HardStateReserve(`${path}.reserve`);
+    this.#state = { ...state, hardState: newerOf(state.hardState, this.#reserve.load() ?? state.hardState) };
     this.#nextFile = this.#removeOrphans();
-    this.#hasReserve = this.#makeReserve();
   }
 
   async load(): Promise<LoadedState> {
@@ -102,11 +103,9 @@ class SqliteLog implements LogStorage {
       this.#database.append(state, batch.entries, this.#state.lastIndex);
     } catch (error) {
       if (!(error instanceof DiskFullError) || last !== undefined) throw error;
-      this.#dropReserve();
-      this.#database.append(state, [], this.#state.lastIndex);
+      this.#reserve.save(state.hardState);
     }
     this.#state = state;
-    if (!this.#hasReserve && last !== undefined) this.#hasReserve = this.#makeReserve();
   }
 
   async createSnapshot(meta: SnapshotMeta): Promise<SnapshotWriter> {
@@ -147,6 +146,7 @@ class SqliteLog implements LogStorage {
     if (this.#closed) return;
     await this.#writer?.abort();
     this.#closed = true;
+    this.#reserve.close();
     this.#database.close();
   }
 
@@ -158,13 +158,7 @@ class SqliteLog implements LogStorage {
     this.#mustBeOpen();
     const old = this.#snapshotFile;
     const named = { meta: writer.meta, file: writer.file.name, size };
-    try {
-      this.#database.nameSnapshot(named, replacing);
-    } catch (error) {
-      if (!(error instanceof DiskFullError) || replacing === null) throw error;
-      this.#dropReserve();
-      this.#database.nameSnapshot(named, replacing);
-    }
+    this.#database.nameSnapshot(named, replacing);
     if (replacing !== null) this.#state = replacing;
     this.#snapshotIndex = writer.meta.index;
     this.#snapshotFile = writer.file.name;
@@ -199,28 +193,6 @@ class SqliteLog implements LogStorage {
       if (name !== this.#snapshotFile) removeFile(join(directory, name));
     }
     return last + 1;
-  }
-
-  /** @returns whether there was room for it. */
-  #makeReserve(): boolean {
-    const path = `${this.#path}.reserve`;
-    const file = openSync(path, "w", 0o600);
-    try {
-      writeSync(file, new Uint8Array(RESERVE_BYTES));
-      fsyncSync(file);
-      return true;
-    } catch (error) {
-      if (codeOf(error) !== "ENOSPC" && codeOf(error) !== "EDQUOT") throw error;
-      removeFile(path);
-      return false;
-    } finally {
-      closeSync(file);
-    }
-  }
-
-  #dropReserve(): void {
-    removeFile(`${this.#path}.reserve`);
-    this.#hasReserve = false;
   }
 
   #mustBeOpen(): void {
