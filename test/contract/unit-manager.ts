@@ -172,7 +172,19 @@ export function unitManagerContract(title: string, make: () => Promise<Subject>)
       await units.reload();
       expect(await start(name)).toBe("done");
       await units.unload(name);
-      expect((await stateOf(name))?.load).toBe("not-found");
+      expect(await heldOf(name)).toBeUndefined();
+      expect((await stateOf(name))?.active).toBe("inactive");
+    });
+
+    test("a changed file that systemd has in memory asks for a reload before the start", async () => {
+      const name = fresh();
+      await load(name, `${FAILING}\n[Install]\nWantedBy=multi-user.target\n`);
+      await units.reload(); // Now multi-user.target refers to it, and keeps it in memory.
+      await units.unload(name);
+      expect(await load(name, SLEEP)).toBe("before-start");
+      await units.reload();
+      expect(await start(name)).toBe("done");
+      expect((await stateOf(name))?.active).toBe("active");
     });
 
     test("an [Install] section that cannot be enabled fails the load and leaves nothing", async () => {

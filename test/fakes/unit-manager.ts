@@ -39,6 +39,8 @@ export class FakeUnitManager implements UnitManager {
   readonly orders: string[] = [];
   readonly #units = new Map<string, FakeUnit>();
   readonly #hostUnits: ReadonlySet<string>;
+  /** Kept in memory while they are not held; and those whose memory is older than the file. */
+  readonly #pinned = new Set<string>();
   readonly #stale = new Set<string>();
   readonly #listeners = new Set<UnitManagerListener>();
   #connected = true;
@@ -80,7 +82,7 @@ export class FakeUnitManager implements UnitManager {
   }
   /** Another unit refers to it: systemd keeps its old file in memory. */
   pin(name: string): void {
-    this.#stale.add(name);
+    this.#pinned.add(name);
   }
   condition(name: string): UnitCondition {
     return this.#units.get(name)?.condition ?? ABSENT;
@@ -120,18 +122,24 @@ export class FakeUnitManager implements UnitManager {
       throw new UnitManagerError("rejected", `Cannot load "${file.name}": systemd refuses: not a valid unit name`);
     }
     this.#units.set(file.name, { text: file.text, launched: false, condition: DORMANT, job: null });
-    if (this.#stale.has(file.name)) return "before-start";
+    if (this.#pinned.has(file.name)) {
+      this.#stale.add(file.name);
+      return "before-start";
+    }
     return file.install ? "later" : "none";
   }
 
   async reload(): Promise<void> {
     this.#begin("reload", "");
     this.#stale.clear();
+    // What wants them refers to them from now on.
+    for (const [name, unit] of this.#units) if (unit.text.includes("[Install]")) this.#pinned.add(name);
   }
 
   async start(name: string): Promise<Order> {
     this.#begin("start", name);
     const unit = this.#unit(name);
+    if (this.#stale.has(name)) throw new Error(`The fake systemd would start the old file of "${name}"`);
     const required = option(unit.text, "Requires");
     if (required !== undefined && !this.#units.has(required)) {
       throw new UnitManagerError("rejected", `Cannot start "${name}": systemd refuses: Unit ${required} not found.`);

@@ -1,0 +1,8 @@
+/**
+ * systemd's door: import it only where a daemon runs (`await import`), it brings dbus-next along.
+ *
+ * @module
+ */
+export { InspectError, JOURNAL_OUTPUTS, type JournalOptions, unitJournal, unitStatus } from "./inspect.ts";
+export { type StopIntent, type StopIntentOptions, stopIntent } from "./stop-intent.ts";
+export { connectSystemd, type SystemdOptions, SystemdUnitManager } from "./systemd-manager.ts";

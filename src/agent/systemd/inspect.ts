@@ -1,0 +1,117 @@
+/**
+ * What systemd's own tools say of one unit, as they say it: `systemctl status` and `journalctl`.
+ *
+ * Idea. A generator of bytes around a child process. Reading slowly slows the child down through its pipe; leaving the
+ * loop, or the signal, ends the child. The generator's return value is the exit status.
+ *
+ * Invariants.
+ * - A child never outlives its reader.
+ * - Nothing that a caller gives is taken for an option: names and values are checked, and come after `--` or `=`.
+ *
+ * @module
+ */
+import { isUnitName } from "../../model/unit-name.ts";
+
+/** journalctl(1), --output. */
+export const JOURNAL_OUTPUTS = [
+  "short",
+  "short-full",
+  "short-iso",
+  "short-iso-precise",
+  "short-precise",
+  "short-monotonic",
+  "short-unix",
+  "verbose",
+  "export",
+  "json",
+  "json-pretty",
+  "json-sse",
+  "json-seq",
+  "cat",
+  "with-unit",
+] as const;
+
+export interface JournalOptions {
+  /** How many lines of the past. */
+  readonly lines: number;
+  /** Goes on with what comes, until the reader leaves. */
+  readonly follow: boolean;
+  /** One of JOURNAL_OUTPUTS. */
+  readonly output: string;
+}
+
+/** The caller asked for something that these tools must not be given. */
+export class InspectError extends Error {
+  readonly code = "bad-request";
+}
+
+/** What a child may write to stderr; the rest is dropped. */
+const STDERR_MAX_BYTES = 16_384;
+const JOURNAL_LINES_MAX = 1_000_000;
+
+/** The text of `systemctl status -l`; exit status 3 says "not active", 4 "no such unit" (systemctl(1)). */
+export function unitStatus(name: string, signal: AbortSignal): AsyncGenerator<Uint8Array, number> {
+  checkName(name);
+  return output(["systemctl", "status", "-l", "--no-pager", "--", name], signal);
+}
+
+export function unitJournal(
+  name: string,
+  options: JournalOptions,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, number> {
+  checkName(name);
+  const { lines, follow } = options;
+  if (!Number.isInteger(lines) || lines < 0 || lines > JOURNAL_LINES_MAX) {
+    throw new InspectError(`Cannot read the journal of "${name}": lines must be 0 to ${JOURNAL_LINES_MAX}`);
+  }
+  const known = JOURNAL_OUTPUTS.find((candidate) => candidate === options.output);
+  if (known === undefined) {
+    throw new InspectError(
+      `Cannot read the journal of "${name}": output "${options.output}" is not one of ${JOURNAL_OUTPUTS.join(" ")}`,
+    );
+  }
+  const command = ["journalctl", "--no-pager", `--unit=${name}`, `--lines=${lines}`, `--output=${known}`];
+  if (follow) command.push("--follow");
+  return output(command, signal);
+}
+
+function checkName(name: string): void {
+  if (!isUnitName(name)) throw new InspectError(`Cannot ask systemd about "${name}": not a unit name`);
+}
+
+async function* output(command: readonly string[], signal: AbortSignal): AsyncGenerator<Uint8Array, number> {
+  if (signal.aborted) return -1;
+  const child = Bun.spawn([...command], {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C.UTF-8", SYSTEMD_COLORS: "0", SYSTEMD_URLIFY: "0" },
+  });
+  const end = () => child.kill("SIGKILL");
+  signal.addEventListener("abort", end, { once: true });
+  const complaints = collect(child.stderr);
+  try {
+    for await (const chunk of child.stdout) yield chunk;
+    if (signal.aborted) return -1;
+    const words = await complaints;
+    if (words.length > 0) yield words;
+    return await child.exited;
+  } finally {
+    signal.removeEventListener("abort", end);
+    end();
+    await child.exited;
+  }
+}
+
+/** Reads it all, so that the child never waits for us, and keeps the beginning. */
+async function collect(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> {
+  const kept: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of stream) {
+    if (length >= STDERR_MAX_BYTES) continue;
+    kept.push(chunk.subarray(0, STDERR_MAX_BYTES - length));
+    length += chunk.length;
+  }
+  return Buffer.concat(kept);
+}
