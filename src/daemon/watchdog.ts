@@ -61,8 +61,8 @@ export class Watchdog {
 
 /** @param environment WATCHDOG_USEC and WATCHDOG_PID as systemd sets them. */
 export function watchdogLimitMs(environment: Readonly<Record<string, string | undefined>>, pid: number): number {
-  const forPid = environment["WATCHDOG_PID"];
+  const forPid = environment.WATCHDOG_PID;
   if (forPid !== undefined && forPid !== "" && Number(forPid) !== pid) return 0;
-  const microseconds = Number(environment["WATCHDOG_USEC"] ?? 0);
+  const microseconds = Number(environment.WATCHDOG_USEC ?? 0);
   return Number.isFinite(microseconds) && microseconds > 0 ? microseconds / 1000 : 0;
 }

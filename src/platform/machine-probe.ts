@@ -10,23 +10,23 @@
 import { connect } from "node:net";
 import { splitHostPort } from "./addresses.ts";
 
-/** Longer than a lost SYN's first retransmission (1 s), so that one lost packet does not look like death. */
-const PROBE_TIMEOUT_MS = 1200;
-
-export function probeHost(address: string, timeoutMs = PROBE_TIMEOUT_MS): Promise<"alive" | "silent"> {
+/** @param signal Ends the wait: no answer by then is silence. */
+export function probeHost(address: string, signal: AbortSignal): Promise<"alive" | "silent"> {
   const { host, port } = splitHostPort(address);
   return new Promise((resolve) => {
     const socket = connect({ host, port });
     const settle = (verdict: "alive" | "silent") => {
-      clearTimeout(timer);
+      signal.removeEventListener("abort", giveUp);
       socket.destroy();
       resolve(verdict);
     };
-    const timer = setTimeout(() => settle("silent"), timeoutMs);
+    const giveUp = () => settle("silent");
     socket.once("connect", () => settle("alive"));
-    // Bun reports a closed port as ECONNREFUSED (the kernel's reset); no route and no answer have other codes.
-    socket.once("error", (error: NodeJS.ErrnoException) =>
+    // A closed port is ECONNREFUSED, the kernel's reset; no route and no answer have other codes.
+    socket.on("error", (error: NodeJS.ErrnoException) =>
       settle(error.code === "ECONNREFUSED" || error.code === "ECONNRESET" ? "alive" : "silent"),
     );
+    signal.addEventListener("abort", giveUp, { once: true });
+    if (signal.aborted) giveUp();
   });
 }

@@ -1,0 +1,238 @@
+/**
+ * The composition root: constructs the daemon's parts, starts them in order, stops them the other way round.
+ *
+ *   data directory → systemd → store member (raft, peers) → view → API → agent; engine while this member leads
+ *
+ * Idea. Parts know ports; this file knows parts. Nothing is decided here but the order and who is handed to whom.
+ *
+ * Invariants.
+ * - start() either gets everything going or throws one StartError (or a part's own error) after closing what it opened.
+ * - stop() touches no unit unless it was told to hand over.
+ * - The API listens, and systemd is told READY, before there is a quorum: until then it answers 503 with the reason.
+ *
+ * @module
+ */
+import { Agent } from "../agent/index.ts";
+import { connectSystemd } from "../agent/systemd/index.ts";
+import { createFleetApi } from "../api/fleet/index.ts";
+import type { FltConfig } from "../config/table.ts";
+import { DEFAULT_ENGINE_CONFIG, Engine } from "../engine/index.ts";
+import { type Log, reasonOf } from "../lib/log.ts";
+import { VERSION } from "../lib/version.ts";
+import type { MachineId } from "../model/machine.ts";
+import { type ApiListener, listenApi } from "../platform/api-listener.ts";
+import { systemClock } from "../platform/clock.ts";
+import { type DataIdentity, openDataDir } from "../platform/data-dir.ts";
+import { defaultAddress } from "../platform/host-facts.ts";
+import { probeHost } from "../platform/machine-probe.ts";
+import {
+  becomeEngine,
+  Keys,
+  KvAgentRegistry,
+  type MachineRegistration,
+  RegistryUnits,
+  RegistryView,
+} from "../registry/index.ts";
+import { systemInspector } from "./inspector.ts";
+import { Leadership, type Leading } from "./leadership.ts";
+import { DaemonMachineCalls, machineHandlers } from "./machine-calls.ts";
+import { findPlace, type Place } from "./place.ts";
+import { StartError, whileStarting } from "./start-error.ts";
+import { StoreMember } from "./store-member.ts";
+
+export interface DaemonOptions {
+  readonly config: FltConfig;
+  readonly machineId: MachineId;
+  readonly log: Log;
+  /** The daemon cannot go on: end the process with an error; units stay as they are. */
+  readonly onFatal: (error: Error) => void;
+}
+
+/** Fails early when this daemon cannot run here; see the class for what it does. */
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  const { config } = options;
+  const place = findPlace(config, defaultAddress);
+  const data = await openDataDir(config.dataDir, place.cluster?.members.clusterId ?? null);
+  const daemon = new Daemon(options, place, data, await openParts(options, place, data));
+  try {
+    await daemon.start();
+    return daemon;
+  } catch (error) {
+    await daemon.stop({ handOver: false });
+    throw error;
+  }
+}
+
+interface OpenParts {
+  readonly units: Awaited<ReturnType<typeof connectSystemd>>;
+  readonly member: StoreMember;
+}
+
+async function openParts(
+  { config, log, onFatal }: DaemonOptions,
+  place: Place,
+  data: DataIdentity,
+): Promise<OpenParts> {
+  const units = await whileStarting("Talking to systemd over D-Bus", "is dbus running on this host?", () =>
+    connectSystemd({ unitsDirectory: config.unitsDirectory, clock: systemClock, log }),
+  );
+  try {
+    const { cluster } = place;
+    const member = await StoreMember.open({
+      dataDir: config.dataDir,
+      clusterId: data.clusterId,
+      cluster,
+      log,
+      onFatal,
+    });
+    return { units, member };
+  } catch (error) {
+    await units.close();
+    throw error;
+  }
+}
+
+export class Daemon {
+  readonly #options: DaemonOptions;
+  readonly #place: Place;
+  readonly #data: DataIdentity;
+  readonly #parts: OpenParts;
+  readonly #keys: Keys;
+  readonly #view: RegistryView;
+  readonly #agent: Agent;
+  readonly #leadership: Leadership;
+  readonly #listeners: ApiListener[] = [];
+  #isAgentStarted = false;
+
+  constructor(options: DaemonOptions, place: Place, data: DataIdentity, parts: OpenParts) {
+    this.#options = options;
+    this.#place = place;
+    this.#data = data;
+    this.#parts = parts;
+    const { config, log, onFatal } = options;
+    const { kv } = parts.member;
+    this.#keys = new Keys(config.etcdKeyPrefix);
+    this.#view = new RegistryView({ kv, keys: this.#keys, clock: systemClock, log });
+    this.#agent = new Agent({
+      registry: new KvAgentRegistry(kv, this.#keys, log),
+      units: parts.units,
+      clock: systemClock,
+      log,
+      registration: () => this.#registration(),
+      config: { agentTtlMs: config.agentTtlMs },
+      onFatal,
+    });
+    this.#leadership = new Leadership({
+      clock: systemClock,
+      log,
+      become: (onDeposed) => this.#becomeEngine(onDeposed),
+    });
+  }
+
+  /** When raft's clock last turned; the watchdog asks. */
+  get lastTickAt(): number {
+    return this.#parts.member.raft.turning.lastTickAt;
+  }
+
+  async start(): Promise<void> {
+    const { config, log } = this.#options;
+    const { member } = this.#parts;
+    const inspector = systemInspector();
+    await member.start(machineHandlers(inspector));
+    member.raft.onChange((state) => this.#leadership.set(state.role === "leader" && !config.disableEngine));
+    const api = createFleetApi({
+      view: this.#view,
+      units: new RegistryUnits(member.kv, this.#keys, this.#view),
+      machineCalls: new DaemonMachineCalls({
+        self: this.#options.machineId,
+        inspector,
+        calls: member.calls,
+        address: (id) => this.#view.machine(id)?.peerAddress,
+      }),
+      ready: () => this.#view.ready || this.#whyNotReady(),
+      tokenLimit: config.tokenLimit,
+      version: VERSION,
+      machineId: this.#options.machineId,
+      leader: () => this.#view.leader,
+      log,
+      clock: systemClock,
+    });
+    for (const endpoint of config.listenApi) {
+      const listener = await whileStarting(
+        `Listening for the API on ${endpoint}`,
+        "change listen_api, or end whoever has the address",
+        () => listenApi(endpoint, (request) => api(request, { signal: request.signal })),
+      );
+      this.#listeners.push(listener);
+    }
+    void this.#view.start().catch((error: unknown) => this.#options.onFatal(asError(error)));
+    this.#agent.start();
+    this.#isAgentStarted = true;
+    this.#leadership.set(member.raft.role === "leader" && !config.disableEngine);
+  }
+
+  /** @param how handOver: stop this host's units, give them back to the cluster, leave it. Without: touch no unit. */
+  async stop(how: { readonly handOver: boolean }): Promise<void> {
+    const { member, units } = this.#parts;
+    if (this.#isAgentStarted) await this.#step("the agent", () => this.#agent.stop(how));
+    await this.#step("the engine", () => this.#leadership.stop());
+    await this.#step("raft's leadership", () => member.handLeadershipOver());
+    for (const listener of this.#listeners) await this.#step(`the API on ${listener.endpoint}`, () => listener.close());
+    await this.#step("the view", () => this.#view.stop());
+    await this.#step("the store", () => member.stop());
+    await this.#step("the connection to systemd", () => units.close());
+  }
+
+  /** One part's failure to end must not keep the others from ending in order. */
+  async #step(part: string, work: () => Promise<void> | void): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#options.log.error(`Ending ${part} failed`, { reason: reasonOf(error) });
+    }
+  }
+
+  async #becomeEngine(onDeposed: () => void): Promise<Leading> {
+    const { config, log, machineId } = this.#options;
+    const session = await becomeEngine(this.#parts.member.kv, this.#keys, machineId, this.#view);
+    await this.#view.sync();
+    const engine = new Engine({
+      view: this.#view,
+      session,
+      clock: systemClock,
+      log,
+      probe: { probe: probeHost },
+      selfId: machineId,
+      config: {
+        ...DEFAULT_ENGINE_CONFIG,
+        reconcileIntervalMs: config.engineReconcileIntervalMs,
+        daemonGraceMs: config.daemonGraceMs,
+      },
+      onDeposed,
+    });
+    engine.start();
+    return engine;
+  }
+
+  #registration(): MachineRegistration {
+    const { config, machineId } = this.#options;
+    return {
+      id: machineId,
+      identity: this.#data.identity,
+      publicIp: this.#place.publicIp,
+      metadata: config.metadata,
+      version: VERSION,
+      peerAddress: this.#place.cluster?.advertise ?? "",
+    };
+  }
+
+  #whyNotReady(): string {
+    const { raft } = this.#parts.member;
+    if (raft.leader === 0) return "The cluster has no leader: too few of initial_cluster's members are reachable";
+    return "This daemon is still reading the registry";
+  }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new StartError(String(error));
+}

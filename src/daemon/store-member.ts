@@ -1,0 +1,140 @@
+/**
+ * The replicated store's member in this daemon: disk, raft, transport, calls, Kv, put together and taken apart in order.
+ *
+ * Idea. Everything below the Kv port is made here, so that the rest of the daemon sees one Kv and a word on who leads.
+ *
+ * Invariants.
+ * - The peer port opens only when raft has its disk: nobody is answered from a half-read log.
+ * - Closing goes the other way round: no new input, then raft, then the disk.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { type LogStorage, RaftNode, type Transport } from "#raft";
+import { openSqliteLog, TcpTransport } from "#raft/adapters";
+import type { CallHandler } from "../lib/calls.ts";
+import type { Log } from "../lib/log.ts";
+import { CallsClient } from "../platform/calls-client.ts";
+import { CallsServer } from "../platform/calls-server.ts";
+import { systemClock } from "../platform/clock.ts";
+import { dialPeer, PeerListener } from "../platform/peer-listener.ts";
+import { randomFloat } from "../platform/random.ts";
+import { ReplicaKv, replicaHandlers, StoreMachine } from "../replica/index.ts";
+import type { ClusterPlace } from "./place.ts";
+import { whileStarting } from "./start-error.ts";
+
+export interface StoreMemberOptions {
+  readonly dataDir: string;
+  readonly clusterId: string;
+  /** null: a cluster of one. */
+  readonly cluster: ClusterPlace | null;
+  readonly log: Log;
+  readonly onFatal: (error: Error) => void;
+}
+
+/** The only node of a cluster of one. */
+const SOLE_NODE = 1;
+
+/** A cluster of one sends nothing to nobody. */
+const NO_TRANSPORT: Transport = {
+  start: () => Promise.resolve(),
+  send() {},
+  sendSnapshot: (to) => Promise.reject(new Error(`Sending a snapshot to node ${to} failed: this is a cluster of one`)),
+  stop: () => Promise.resolve(),
+};
+
+export class StoreMember {
+  readonly raft: RaftNode;
+  readonly kv: ReplicaKv;
+  readonly calls: CallsClient;
+  readonly #options: StoreMemberOptions;
+  readonly #storage: LogStorage;
+  readonly #transport: TcpTransport | null;
+  #listener: PeerListener | null = null;
+
+  private constructor(options: StoreMemberOptions, storage: LogStorage) {
+    this.#options = options;
+    this.#storage = storage;
+    const { cluster, clusterId, log } = options;
+    const self = cluster?.members.selfId ?? SOLE_NODE;
+    const members = cluster?.members.members ?? new Map<number, string>();
+    this.#transport =
+      cluster === null
+        ? null
+        : new TcpTransport({
+            self,
+            clusterId,
+            peers: othersOf(members, self),
+            dial: dialPeer,
+            clock: systemClock,
+            log,
+          });
+    const machine = new StoreMachine();
+    this.raft = new RaftNode(
+      { id: self, membership: { voters: cluster === null ? [SOLE_NODE] : [...members.keys()], learners: [] } },
+      {
+        clock: systemClock,
+        storage,
+        transport: this.#transport ?? NO_TRANSPORT,
+        machine,
+        random: randomFloat,
+        log,
+        onFatal: options.onFatal,
+      },
+    );
+    this.calls = new CallsClient({ clusterId, dial: dialPeer });
+    this.kv = new ReplicaKv({ raft: this.raft, machine, calls: this.calls, members, clock: systemClock, log });
+  }
+
+  /** Opens the disk; nothing runs yet. */
+  static async open(options: StoreMemberOptions): Promise<StoreMember> {
+    const storage = await openSqliteLog({
+      path: join(options.dataDir, "raft.db"),
+      clusterId: options.clusterId,
+      nodeId: options.cluster?.members.selfId ?? SOLE_NODE,
+    });
+    return new StoreMember(options, storage);
+  }
+
+  /** @param handlers Other rooms' methods on the peer port. */
+  async start(handlers: ReadonlyMap<string, CallHandler>): Promise<void> {
+    const { cluster, clusterId, log } = this.#options;
+    await this.raft.start();
+    const transport = this.#transport;
+    if (cluster === null || transport === null) return;
+    const server = new CallsServer({ clusterId, handlers: new Map([...replicaHandlers(this.kv), ...handlers]), log });
+    const listener = new PeerListener({
+      address: cluster.listen,
+      raft: (socket, head) => transport.accept(socket, head),
+      calls: (socket, head) => server.accept(socket, head),
+      log,
+    });
+    await whileStarting(
+      `Listening for peers on ${cluster.listen}`,
+      "check public_ip and listen_peer, and whether another daemon has the port",
+      () => listener.listen(),
+    );
+    this.#listener = listener;
+    log.info("Listening for peers", { address: cluster.listen, cluster: clusterId });
+  }
+
+  /** Hands raft's leadership to another member, when this one has it: the others need not wait for an election timeout. */
+  async handLeadershipOver(): Promise<void> {
+    if (this.raft.role !== "leader") return;
+    for (const peer of this.#options.cluster?.members.members.keys() ?? []) {
+      if (peer !== this.raft.id && (await this.raft.transferLeader(peer))) return;
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.calls.close();
+    this.kv.close();
+    await this.raft.stop();
+    await this.#listener?.close();
+    await this.#storage.close();
+  }
+}
+
+function othersOf(members: ReadonlyMap<number, string>, self: number): ReadonlyMap<number, string> {
+  return new Map([...members].filter(([id]) => id !== self));
+}
