@@ -1,0 +1,168 @@
+/**
+ * Changing many units at once and waiting for all of them on one stream.
+ *
+ * Idea. Requests go out side by side, a bounded number at a time; then the goals are looked at whenever the picture changes.
+ * Each unit ends with one line: where it is, or why not.
+ *
+ * @module
+ */
+import { reasonOf } from "../lib/log.ts";
+import { CliError, type CommandContext, EXIT_FAILED, EXIT_OK, line, note } from "./command.ts";
+import type { Goal } from "./goals.ts";
+import { machineLegend } from "./legend.ts";
+import type { UnitPicture } from "./picture.ts";
+import type { UnitWatch } from "./watch.ts";
+
+/** Enough to fill the cluster's batches, far below fetch's 256 in flight. */
+const MAX_REQUESTS = 32;
+
+/** One attempt of --block-attempts: fleet's client slept this long between two looks. */
+const ATTEMPT_MS = 2_000;
+
+/** How long to wait, from --no-block and --block-attempts: null: not at all; Infinity: for ever. */
+export function patienceMs(context: CommandContext): number | null {
+  if (context.flags.isOn("no-block")) return null;
+  const attempts = context.flags.count("block-attempts");
+  return attempts === 0 ? Number.POSITIVE_INFINITY : attempts * ATTEMPT_MS;
+}
+
+/**
+ * Sends all; returns the items that went through. Each failure is told. After Ctrl-C what is under way is still heard out,
+ * so that its fate is known, and nothing new is begun.
+ */
+export async function sendAll<T extends { readonly name: string }>(
+  context: CommandContext,
+  items: readonly T[],
+  what: string,
+  send: (item: T) => Promise<void>,
+): Promise<T[]> {
+  const sent = new Set<T>();
+  const queue = [...items];
+  const { signal } = context.world;
+  const worker = async (): Promise<void> => {
+    for (let item = queue.shift(); item !== undefined; item = queue.shift()) {
+      if (signal.aborted) {
+        queue.unshift(item);
+        return;
+      }
+      try {
+        await send(item);
+        sent.add(item);
+      } catch (error) {
+        note(context, `Error ${what} unit ${item.name}: ${reasonOf(error)}`);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(MAX_REQUESTS, items.length) }, worker));
+  if (queue.length > 0) note(context, `Interrupted: nothing was asked of ${bracketed(queue.map((item) => item.name))}`);
+  return items.filter((item) => sent.has(item));
+}
+
+export interface WaitOptions {
+  readonly patienceMs: number;
+  /** Names of goals whose success is not worth a line: nothing was changed. */
+  readonly quiet?: ReadonlySet<string>;
+}
+
+/** Waits for every goal; returns the exit status. */
+export async function waitForGoals(
+  context: CommandContext,
+  watch: UnitWatch,
+  goals: readonly Goal[],
+  options: WaitOptions,
+): Promise<number> {
+  const pending = new Map(goals.map((goal) => [goal.name, goal]));
+  const explained = new Map<string, string>();
+  const { clock } = context.world;
+  const deadlineMs = clock.now() + options.patienceMs;
+  let status = EXIT_OK;
+  let isFirst = true;
+  let news: ReadonlySet<string> = new Set(pending.keys());
+  for (;;) {
+    const nowMs = clock.now();
+    for (const name of news) {
+      const goal = pending.get(name);
+      if (goal === undefined) continue;
+      const picture = watch.picture.get(name);
+      const outcome = goal.evaluate(picture, nowMs);
+      if (outcome.kind === "waiting") {
+        explain(context, picture, explained);
+        continue;
+      }
+      pending.delete(name);
+      if (outcome.kind === "failed") {
+        note(context, outcome.message);
+        status = EXIT_FAILED;
+      } else if (!isFirst || options.quiet?.has(name) !== true) line(context, outcome.line);
+    }
+    isFirst = false;
+    if (pending.size === 0) return status;
+    if (nowMs >= deadlineMs) return timedOut(context, pending);
+    try {
+      news = await nextNews(watch, [...pending.values()], nowMs, deadlineMs);
+    } catch (error) {
+      note(
+        context,
+        `Stopped waiting for ${bracketed([...pending.keys()])}: what was asked for goes on without this command`,
+      );
+      throw error;
+    }
+  }
+}
+
+/** What changed; all pending names when a moment has come at which an outcome may change by itself. */
+async function nextNews(
+  watch: UnitWatch,
+  pending: readonly Goal[],
+  nowMs: number,
+  deadlineMs: number,
+): Promise<ReadonlySet<string>> {
+  let untilMs = deadlineMs;
+  for (const goal of pending) untilMs = Math.min(untilMs, goal.recheckAtMs(nowMs) ?? untilMs);
+  const news = await watch.news(Number.isFinite(untilMs) ? untilMs : null);
+  return news ?? new Set(pending.map((goal) => goal.name));
+}
+
+function timedOut(context: CommandContext, pending: ReadonlyMap<string, Goal>): number {
+  for (const goal of pending.values()) {
+    note(
+      context,
+      `Error waiting for units: timed out waiting for unit ${goal.name} to report state ${goal.desiredState}`,
+    );
+  }
+  return EXIT_FAILED;
+}
+
+/** Says once, and again when it changes, why a unit is not placed. */
+function explain(context: CommandContext, picture: UnitPicture, explained: Map<string, string>): void {
+  const { name, unit, reasons } = picture;
+  if (unit === null || unit.machine !== undefined || unit.desiredState === "inactive" || reasons.length === 0) return;
+  const text = reasonLines(reasons);
+  if (explained.get(name) === text) return;
+  explained.set(name, text);
+  note(context, `Unit ${name} cannot be placed yet:\n${text}`);
+}
+
+export function reasonLines(reasons: UnitPicture["reasons"]): string {
+  return reasons
+    .map(({ machine, reason }) => {
+      return machine === undefined ? `  ${reason}` : `  ${machineLegend(machine.id, machine.primaryIP)}: ${reason}`;
+    })
+    .join("\n");
+}
+
+/** [X Y], as fleet prints lists of units. */
+export function bracketed(names: readonly string[]): string {
+  return `[${names.join(" ")}]`;
+}
+
+export function refuseSigning(context: CommandContext): void {
+  if (context.flags.isOn("sign")) throw new SigningError();
+}
+
+/** fleet took signing out and kept the flag: exit status 2. */
+export class SigningError extends CliError {
+  constructor() {
+    super("Signed units are gone: --sign and verify cannot be used");
+  }
+}

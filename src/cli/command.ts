@@ -1,0 +1,56 @@
+/**
+ * What a command is, and what it is given.
+ *
+ * @module
+ */
+import type { FleetClient } from "../client/index.ts";
+import type { Flag, FlagValues } from "./flags.ts";
+import type { World } from "./world.ts";
+
+export interface Command {
+  readonly name: string;
+  /** Arguments as the help shows them: "UNIT…". */
+  readonly usage: string;
+  /** One line for the list of commands. */
+  readonly summary: string;
+  /** What a user should know beyond that. */
+  readonly description: string;
+  readonly examples: readonly string[];
+  readonly flags: readonly Flag[];
+  /** Returns the exit status. */
+  run(context: CommandContext): Promise<number>;
+}
+
+export interface CommandContext {
+  readonly args: readonly string[];
+  readonly flags: FlagValues;
+  readonly client: FleetClient;
+  readonly world: World;
+  /** The name that the user typed: flt, fltctl, fleetctl. */
+  readonly program: string;
+  /** Called as fleetctl or fltctl: where fleet's exit statuses differ from systemctl's, fleet's hold. */
+  readonly isFleetctl: boolean;
+}
+
+/** A refusal of the command line itself; the message is all that the user sees. */
+export class CliError extends Error {
+  readonly code = "cli";
+}
+
+export const EXIT_OK = 0;
+export const EXIT_FAILED = 1;
+export const EXIT_USAGE = 2;
+/** systemctl's: the unit is not active. */
+export const EXIT_NOT_ACTIVE = 3;
+/** systemctl's: the unit is unknown. */
+export const EXIT_UNKNOWN_UNIT = 5;
+/** The shell's: ended by Ctrl-C (128 + SIGINT). */
+export const EXIT_INTERRUPTED = 130;
+
+export function line(context: CommandContext, text: string): void {
+  context.world.out(`${text}\n`);
+}
+
+export function note(context: CommandContext, text: string): void {
+  context.world.err(`${text}\n`);
+}

@@ -1,0 +1,34 @@
+/** @module flt cat: print unit files as the cluster holds them. */
+import { unitOptionFromEntity } from "../../model/entities.ts";
+import { serializeUnitFile } from "../../model/unit-file.ts";
+import { type Command, EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN_UNIT, note } from "../command.ts";
+import { unitArguments } from "../resolve.ts";
+
+export const cat: Command = {
+  name: "cat",
+  usage: "UNIT...",
+  summary: "Print unit files as the cluster holds them",
+  description: "Several files are separated by an empty line.",
+  examples: ["cat hello.service", "cat web@.service > web@.service"],
+  flags: [],
+  async run(context) {
+    if (context.args.length === 0) {
+      note(context, "One unit file must be provided");
+      return EXIT_FAILED;
+    }
+    let status = EXIT_OK;
+    let isFirst = true;
+    for (const { name } of unitArguments(context.args)) {
+      const unit = await context.client.unit(name, context.world.signal);
+      if (unit === null) {
+        note(context, `Unit ${name} not found`);
+        status = context.isFleetctl ? EXIT_FAILED : EXIT_UNKNOWN_UNIT;
+        continue;
+      }
+      if (!isFirst) context.world.out("\n");
+      isFirst = false;
+      context.world.out(serializeUnitFile((unit.options ?? []).map(unitOptionFromEntity)));
+    }
+    return status;
+  },
+};

@@ -1,0 +1,53 @@
+/**
+ * For commands that act on units which the cluster must have already.
+ *
+ * @module
+ */
+import type { UnitEvent } from "../../model/events.ts";
+import { type CommandContext, EXIT_OK, EXIT_UNKNOWN_UNIT, note } from "../command.ts";
+import { unitArguments } from "../resolve.ts";
+import { UnitWatch } from "../watch.ts";
+
+/** A unit that exists, as it was when the command began. */
+export interface KnownUnit {
+  readonly name: string;
+  readonly unit: UnitEvent;
+}
+
+/**
+ * Looks the arguments up and runs `act` on those that exist; its status counts before the one for unknown units.
+ * fleet passed unknown units over; flt names them and ends with systemctl's status 5.
+ */
+export async function withKnownUnits(
+  context: CommandContext,
+  act: (watch: UnitWatch, units: readonly KnownUnit[]) => Promise<number>,
+): Promise<number> {
+  if (context.args.length === 0) {
+    note(context, "No units given");
+    return EXIT_OK;
+  }
+  const names = unitArguments(context.args).map((unit) => unit.name);
+  const watch = await UnitWatch.open(context, names);
+  try {
+    const known = names.flatMap((name) => {
+      const { unit } = watch.picture.get(name);
+      return unit === null ? [] : [{ name, unit }];
+    });
+    const unknown = names.filter((name) => watch.picture.get(name).unit === null);
+    const unknownStatus = tellUnknown(context, unknown, known.length);
+    const status = known.length === 0 ? EXIT_OK : await act(watch, known);
+    return status === EXIT_OK ? unknownStatus : status;
+  } finally {
+    await watch.close();
+  }
+}
+
+export function tellUnknown(context: CommandContext, unknown: readonly string[], knownCount: number): number {
+  if (unknown.length === 0) return EXIT_OK;
+  if (context.isFleetctl) {
+    if (knownCount === 0) note(context, "Units not found in registry");
+    return EXIT_OK;
+  }
+  note(context, `Units not found in registry: ${unknown.join(" ")}`);
+  return EXIT_UNKNOWN_UNIT;
+}

@@ -1,0 +1,57 @@
+/**
+ * Text from the machines that hold a unit, one after the other or side by side.
+ *
+ * @module
+ */
+import { decodeText, encodeText } from "../../lib/text.ts";
+import { shortMachineId } from "../../model/machine.ts";
+import type { CommandContext } from "../command.ts";
+import { machineLegend } from "../legend.ts";
+import type { UnitPicture } from "../picture.ts";
+
+export interface Holder {
+  readonly id: string;
+  readonly primaryIP: string;
+}
+
+/** Where to ask: the unit's own machine; for a global unit, or one that is moving, each that reports it. */
+export function holdersOf(picture: UnitPicture): Holder[] {
+  if (picture.unit?.machine !== undefined) return [picture.unit.machine];
+  return [...picture.states.values()].map((state) => state.machine);
+}
+
+/** One after the other, below a line that names the machine when there are several. */
+export async function printInTurn(
+  context: CommandContext,
+  holders: readonly Holder[],
+  open: (machineId: string) => AsyncIterable<Uint8Array>,
+): Promise<void> {
+  for (const [index, { id, primaryIP }] of holders.entries()) {
+    if (holders.length > 1) {
+      context.world.out(`${index > 0 ? "\n" : ""}==> ${machineLegend(id, primaryIP)} <==\n`);
+    }
+    for await (const chunk of open(id)) await context.world.outBytes(chunk);
+  }
+}
+
+/** Side by side, each line with its machine before it when there are several. */
+export async function printMixed(
+  context: CommandContext,
+  holders: readonly Holder[],
+  open: (machineId: string) => AsyncIterable<Uint8Array>,
+): Promise<void> {
+  if (holders.length === 1) return await printInTurn(context, holders, open);
+  await Promise.all(
+    holders.map(async ({ id }) => {
+      const mark = `${shortMachineId(id)}: `;
+      let rest = "";
+      for await (const chunk of open(id)) {
+        const lines = (rest + decodeText(chunk)).split("\n");
+        rest = lines.pop() ?? "";
+        if (lines.length > 0)
+          await context.world.outBytes(encodeText(lines.map((text) => `${mark}${text}\n`).join("")));
+      }
+      if (rest !== "") context.world.out(`${mark}${rest}\n`);
+    }),
+  );
+}

@@ -1,0 +1,34 @@
+/**
+ * Flags that several commands share.
+ *
+ * @module
+ */
+import type { Flag } from "../flags.ts";
+
+export const BLOCK_FLAGS: readonly Flag[] = [
+  {
+    name: "no-block",
+    fallback: "false",
+    help: "Return as soon as the change is asked for (always so for global units)",
+  },
+  {
+    name: "block-attempts",
+    value: "N",
+    fallback: "0",
+    help: "Give up waiting after N times 2 seconds; 0 waits for ever",
+  },
+];
+
+export const UPLOAD_FLAGS: readonly Flag[] = [
+  { name: "replace", fallback: "false", help: "Replace the unit in the cluster with the local file" },
+  { name: "sign", fallback: "false", help: "Refused: signed units are gone" },
+];
+
+export const TABLE_FLAGS = (fields: string): readonly Flag[] => [
+  { name: "full", short: "l", fallback: "false", help: "Show ids and hashes in full" },
+  { name: "no-legend", fallback: "false", help: "Leave the headings out" },
+  { name: "fields", value: "LIST", fallback: fields, help: "Columns, separated by commas" },
+];
+
+/** Accepted from fleet's users: flt asks the unit's machine through its own daemon. */
+export const SSH_PORT_FLAG: Flag = { name: "ssh-port", value: "PORT", fallback: "22", help: "Accepted without effect" };

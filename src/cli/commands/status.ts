@@ -1,0 +1,66 @@
+/** @module flt status: what systemctl status says of units, on their machines. */
+
+import { reasonLines } from "../change.ts";
+import {
+  type Command,
+  type CommandContext,
+  EXIT_FAILED,
+  EXIT_NOT_ACTIVE,
+  EXIT_OK,
+  EXIT_UNKNOWN_UNIT,
+  note,
+} from "../command.ts";
+import type { UnitPicture } from "../picture.ts";
+import { unitArguments } from "../resolve.ts";
+import { UnitWatch } from "../watch.ts";
+import { holdersOf, printInTurn } from "./machine-text.ts";
+import { SSH_PORT_FLAG } from "./shared-flags.ts";
+
+const ACTIVE = new Set(["active", "reloading", "refreshing"]);
+
+export const status: Command = {
+  name: "status",
+  usage: "UNIT...",
+  summary: "Show what systemd says of units, from the machines that hold them",
+  description:
+    "For a unit that is on no machine: what is wanted of it, and what is in its way. Ends with systemctl's exit status: " +
+    "0 active, 3 not active.",
+  examples: ["status hello.service", "status web@1 web@2"],
+  flags: [SSH_PORT_FLAG],
+  async run(context) {
+    if (context.args.length === 0) {
+      note(context, "No units given");
+      return EXIT_OK;
+    }
+    const names = unitArguments(context.args).map((unit) => unit.name);
+    const watch = await UnitWatch.open(context, names);
+    const pictures = names.map((name) => watch.picture.get(name));
+    await watch.close();
+    let exitStatus = EXIT_OK;
+    for (const [index, picture] of pictures.entries()) {
+      if (index > 0) context.world.out("\n");
+      exitStatus = Math.max(exitStatus, await show(context, picture));
+    }
+    return exitStatus;
+  },
+};
+
+async function show(context: CommandContext, picture: UnitPicture): Promise<number> {
+  const { name, unit } = picture;
+  const holders = holdersOf(picture);
+  if (unit === null && holders.length === 0) {
+    note(context, `Unit ${name} does not exist.`);
+    return context.isFleetctl ? EXIT_FAILED : EXIT_UNKNOWN_UNIT;
+  }
+  if (holders.length === 0) {
+    const reasons = picture.reasons.length === 0 ? "" : `\nIn its way:\n${reasonLines(picture.reasons)}`;
+    context.world.out(`${name} is on no machine; desired state: ${unit?.desiredState ?? "inactive"}${reasons}\n`);
+    return EXIT_NOT_ACTIVE;
+  }
+  await printInTurn(context, holders, (id) => context.client.status(name, id, context.world.signal));
+  for (const { report } of picture.states.values()) {
+    if (report.problem !== undefined) note(context, `Last order: ${report.problem}`);
+  }
+  const isActive = holders.every(({ id }) => ACTIVE.has(picture.states.get(id)?.report.active ?? ""));
+  return isActive ? EXIT_OK : EXIT_NOT_ACTIVE;
+}

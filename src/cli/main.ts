@@ -1,0 +1,74 @@
+/**
+ * The client on a real machine: files, environment, clock, signals, stdout.
+ *
+ * Idea. The first Ctrl-C lets the command say what it leaves behind; the second one ends it on the spot. A reader that closes
+ * our stdout (`flt list-units | head`) has seen enough: that is no error.
+ *
+ * @module
+ */
+import { readFileSync } from "node:fs";
+import type { Clock } from "../lib/clock.ts";
+import { EXIT_OK } from "./command.ts";
+import { run } from "./run.ts";
+import type { World } from "./world.ts";
+
+const REAL_CLOCK: Clock = {
+  now: () => performance.now(),
+  after(delayMs, callback) {
+    const timer = setTimeout(callback, delayMs);
+    return { cancel: () => clearTimeout(timer) };
+  },
+};
+
+/** What has been handed to stdout and not been taken yet; one write after another keeps the order. */
+class Stdout {
+  #tail: Promise<void> = Promise.resolve();
+
+  write(data: string | Uint8Array): Promise<void> {
+    this.#tail = this.#tail.then(
+      () =>
+        new Promise((resolve) => {
+          process.stdout.write(data, () => resolve());
+        }),
+    );
+    return this.#tail;
+  }
+
+  flushed(): Promise<void> {
+    return this.#tail;
+  }
+}
+
+export async function runCli(argv: readonly string[], program: string): Promise<number> {
+  const interrupt = new AbortController();
+  process.once("SIGINT", () => interrupt.abort());
+  process.once("SIGTERM", () => interrupt.abort());
+  process.stdout.on("error", () => process.exit(EXIT_OK));
+  const stdout = new Stdout();
+  const world: World = {
+    environment: process.env,
+    fetch: (url, init) => fetch(url, init as RequestInit),
+    clock: REAL_CLOCK,
+    signal: interrupt.signal,
+    out: (text) => {
+      void stdout.write(text);
+    },
+    outBytes: (bytes) => stdout.write(bytes),
+    err: (text) => {
+      process.stderr.write(text);
+    },
+    readFile,
+  };
+  const status = await run(argv, program, world);
+  await stdout.flushed();
+  return status;
+}
+
+function readFile(path: string): Uint8Array | null {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
+}

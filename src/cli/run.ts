@@ -1,0 +1,120 @@
+/**
+ * One invocation of the client: words in, exit status out.
+ *
+ * @module
+ */
+import { ClientError, FleetClient, parseEndpoint, type TlsFiles } from "../client/index.ts";
+import { decodeText } from "../lib/text.ts";
+import { VERSION } from "../lib/version.ts";
+import { SigningError } from "./change.ts";
+import { CliError, type Command, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE } from "./command.ts";
+import { help } from "./commands/help.ts";
+import { COMMANDS, findCommand } from "./commands/index.ts";
+import { FlagValues, splitArguments, UsageError } from "./flags.ts";
+import { applyEnvironment, GLOBAL_FLAGS } from "./global-flags.ts";
+import { commandHelp, overviewHelp } from "./help.ts";
+import type { World } from "./world.ts";
+
+export const ALL_COMMANDS: readonly Command[] = [...COMMANDS, help];
+
+export async function run(argv: readonly string[], program: string, world: World): Promise<number> {
+  try {
+    return await dispatch(argv, program, world);
+  } catch (error) {
+    return explain(error, program, world);
+  }
+}
+
+async function dispatch(argv: readonly string[], program: string, world: World): Promise<number> {
+  const allFlags = [...GLOBAL_FLAGS, ...ALL_COMMANDS.flatMap((command) => command.flags)];
+  const { given, words } = splitArguments(argv, allFlags);
+  const ownFlags = new Set(given.keys());
+  applyEnvironment(given, world.environment);
+  const globals = new FlagValues(given, GLOBAL_FLAGS);
+  if (globals.isOn("version")) {
+    world.out(`${program} version ${VERSION}\n`);
+    return EXIT_OK;
+  }
+  const [word, ...args] = words;
+  if (word === undefined) {
+    world.out(overviewHelp(program, ALL_COMMANDS));
+    return EXIT_OK;
+  }
+  const command = findCommand(word, ALL_COMMANDS);
+  if (globals.isOn("help")) {
+    world.out(commandHelp(program, command));
+    return EXIT_OK;
+  }
+  const flags = [...GLOBAL_FLAGS, ...command.flags];
+  refuseForeignFlags(command, ownFlags, program);
+  refuseUnsupported(globals);
+  const values = new FlagValues(given, flags);
+  return await command.run({
+    args,
+    flags: values,
+    client: makeClient(values, world),
+    world,
+    program,
+    isFleetctl: program === "fleetctl" || program === "fltctl",
+  });
+}
+
+function refuseForeignFlags(command: Command, given: ReadonlySet<string>, program: string): void {
+  const known = new Set([...GLOBAL_FLAGS, ...command.flags].map((flag) => flag.name));
+  for (const name of given) {
+    if (known.has(name)) continue;
+    throw new UsageError(`Command "${command.name}" has no flag "--${name}". See \`${program} help ${command.name}\``);
+  }
+}
+
+function refuseUnsupported(flags: FlagValues): void {
+  const driver = flags.text("driver");
+  if (driver.toLowerCase() !== "api") {
+    throw new CliError(`Cannot use --driver=${driver}: the client talks to flt's API only, never to etcd`);
+  }
+  if (flags.text("tunnel") !== "") {
+    throw new CliError("Cannot use --tunnel: this version reaches flt directly only. Use --endpoint");
+  }
+}
+
+function makeClient(flags: FlagValues, world: World): FleetClient {
+  const tls: TlsFiles = {
+    ...pem(world, "ca", flags.text("ca-file")),
+    ...pem(world, "cert", flags.text("cert-file")),
+    ...pem(world, "key", flags.text("key-file")),
+  };
+  return new FleetClient({
+    fetch: world.fetch,
+    endpoint: parseEndpoint(flags.text("endpoint")),
+    clock: world.clock,
+    requestTimeoutMs: flags.secondsMs("request-timeout"),
+    ...(Object.keys(tls).length > 0 && { tls }),
+    ...(flags.isOn("debug") && { trace: (line: string) => world.err(`debug: ${line}\n`) }),
+  });
+}
+
+function pem(world: World, part: keyof TlsFiles, path: string): TlsFiles {
+  if (path === "") return {};
+  const bytes = world.readFile(path);
+  if (bytes === null) throw new CliError(`Cannot read --${part}-file "${path}": there is no such file`);
+  return { [part]: decodeText(bytes) };
+}
+
+function explain(error: unknown, program: string, world: World): number {
+  if (error instanceof UsageError) {
+    world.err(`${error.message}. See \`${program} help\`\n`);
+    return EXIT_USAGE;
+  }
+  if (error instanceof SigningError) {
+    world.err(`${error.message}\n`);
+    return EXIT_USAGE;
+  }
+  if (error instanceof ClientError && error.code === "cancelled") {
+    world.err("Interrupted\n");
+    return EXIT_INTERRUPTED;
+  }
+  // Refusals have a code; what has none is a fault of ours and shows where it comes from.
+  const isRefusal = error instanceof Error && "code" in error;
+  world.err(`${isRefusal ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  return EXIT_FAILED;
+}

@@ -1,0 +1,24 @@
+/**
+ * What the command line needs from the machine it runs on, so that a test can be that machine.
+ *
+ * @module
+ */
+import type { Fetch } from "../client/index.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Environment } from "./global-flags.ts";
+
+export interface World {
+  readonly environment: Environment;
+  readonly fetch: Fetch;
+  readonly clock: Clock;
+  /** Aborted by Ctrl-C. */
+  readonly signal: AbortSignal;
+  /** Data, and nothing else, goes to stdout. */
+  out(text: string): void;
+  /** Bytes of a stream; resolves when the reader of stdout can take more. */
+  outBytes(bytes: Uint8Array): Promise<void>;
+  /** Everything that is not data. */
+  err(text: string): void;
+  /** null when there is no such file; throws for one that cannot be read. */
+  readFile(path: string): Uint8Array | null;
+}

@@ -1,0 +1,155 @@
+/**
+ * The typed client of the fleet API: one method a request, pages followed, answers checked.
+ *
+ * Idea. It speaks /flt/v1 throughout. What is read over the wire goes through the model's checks, so that a stranger at the
+ * endpoint is a clear error and no surprise later.
+ *
+ * Not here. How bytes travel (http.ts takes a fetch), what a user is told (cli/).
+ *
+ * @module
+ */
+import type { MachineEntity, UnitEntity, UnitPutEntity, UnitStateEntity } from "../model/entities.ts";
+import { parseMachinePage, parseUnitEntity, parseUnitPage, parseUnitStatePage } from "../model/entity-input.ts";
+import type { FleetEvent } from "../model/events.ts";
+import { ClientError } from "./errors.ts";
+import { readEvents } from "./events.ts";
+import { type HttpOptions, requestJson, requestStream } from "./http.ts";
+
+const PREFIX = "/flt/v1";
+/** The page counter of fleet's tokens is 16 bits wide. */
+const MAX_PAGES = 65_535;
+
+export interface JournalOptions {
+  readonly lines: number;
+  readonly follow: boolean;
+  readonly output: string;
+}
+
+export interface ServerVersion {
+  readonly version: string;
+  readonly machineID: string;
+  readonly leader?: string;
+}
+
+export interface StateFilter {
+  readonly unitName?: string;
+  readonly machineID?: string;
+}
+
+interface Page<T> {
+  readonly items: readonly T[];
+  readonly nextPageToken: string;
+}
+
+export class FleetClient {
+  readonly #http: HttpOptions;
+
+  constructor(http: HttpOptions) {
+    this.#http = http;
+  }
+
+  async units(signal?: AbortSignal): Promise<UnitEntity[]> {
+    return await this.#pages("/units", "", signal, (body) => {
+      const page = parseUnitPage(body);
+      return { items: page.units ?? [], nextPageToken: page.nextPageToken ?? "" };
+    });
+  }
+
+  /** null when there is none. */
+  async unit(name: string, signal?: AbortSignal): Promise<UnitEntity | null> {
+    try {
+      const { body } = await requestJson(this.#http, { method: "GET", path: unitPath(name), signal });
+      return parseUnitEntity(body);
+    } catch (error) {
+      if (error instanceof ClientError && error.status === 404) return null;
+      throw error;
+    }
+  }
+
+  /** True when the unit was created or replaced, false when only its state changed. */
+  async putUnit(name: string, unit: UnitPutEntity, signal?: AbortSignal): Promise<boolean> {
+    const request = { method: "PUT", path: unitPath(name), body: { ...unit, name }, signal };
+    return (await requestJson(this.#http, request)).status === 201;
+  }
+
+  /** True when it existed. */
+  async destroyUnit(name: string, signal?: AbortSignal): Promise<boolean> {
+    try {
+      await requestJson(this.#http, { method: "DELETE", path: unitPath(name), signal });
+      return true;
+    } catch (error) {
+      if (error instanceof ClientError && error.status === 404) return false;
+      throw error;
+    }
+  }
+
+  async states(filter: StateFilter = {}, signal?: AbortSignal): Promise<UnitStateEntity[]> {
+    const query = Object.entries(filter)
+      .filter(([, value]) => value !== undefined && value !== "")
+      .map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`)
+      .join("&");
+    return await this.#pages("/state", query, signal, (body) => {
+      const page = parseUnitStatePage(body);
+      return { items: page.states ?? [], nextPageToken: page.nextPageToken ?? "" };
+    });
+  }
+
+  async machines(signal?: AbortSignal): Promise<MachineEntity[]> {
+    return await this.#pages("/machines", "", signal, (body) => {
+      const page = parseMachinePage(body);
+      return { items: page.machines ?? [], nextPageToken: page.nextPageToken ?? "" };
+    });
+  }
+
+  async version(signal?: AbortSignal): Promise<ServerVersion> {
+    const { body } = await requestJson(this.#http, { method: "GET", path: `${PREFIX}/version`, signal });
+    const { version, machineID, leader } = (body ?? {}) as Record<string, unknown>;
+    if (typeof version !== "string" || typeof machineID !== "string") {
+      throw new ClientError("bad-answer", `Cannot read the version from ${this.#http.endpoint.text}: it has none`);
+    }
+    return { version, machineID, ...(typeof leader === "string" && { leader }) };
+  }
+
+  /** Text of `systemctl status`, from the machine that holds the unit or the one that is named. */
+  status(name: string, machineID: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    const query = `?machineID=${encodeURIComponent(machineID)}`;
+    return requestStream(this.#http, { method: "GET", path: `${unitPath(name)}/status${query}`, signal });
+  }
+
+  journal(name: string, machineID: string, options: JournalOptions, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    const query =
+      `?machineID=${encodeURIComponent(machineID)}&lines=${options.lines}` +
+      `&follow=${options.follow}&output=${encodeURIComponent(options.output)}`;
+    return requestStream(this.#http, { method: "GET", path: `${unitPath(name)}/journal${query}`, signal });
+  }
+
+  /** The picture of these units, `synced`, then every change; no names: of the whole cluster. Ends with the signal. */
+  events(names: readonly string[], signal: AbortSignal): AsyncGenerator<FleetEvent> {
+    return readEvents(this.#http, `${PREFIX}/events`, names, signal);
+  }
+
+  async #pages<T>(
+    path: string,
+    query: string,
+    signal: AbortSignal | undefined,
+    read: (body: unknown) => Page<T>,
+  ): Promise<T[]> {
+    const all: T[] = [];
+    let token = "";
+    for (let count = 0; count < MAX_PAGES; count++) {
+      const parts = [query, token === "" ? "" : `nextPageToken=${encodeURIComponent(token)}`].filter(
+        (part) => part !== "",
+      );
+      const full = `${PREFIX}${path}${parts.length === 0 ? "" : `?${parts.join("&")}`}`;
+      const page = read((await requestJson(this.#http, { method: "GET", path: full, signal })).body ?? {});
+      all.push(...page.items);
+      token = page.nextPageToken;
+      if (token === "") return all;
+    }
+    throw new ClientError("bad-answer", `Cannot list ${path}: the pages have no end`);
+  }
+}
+
+function unitPath(name: string): string {
+  return `${PREFIX}/units/${encodeURIComponent(name)}`;
+}
