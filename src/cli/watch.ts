@@ -19,6 +19,8 @@ const RETRY_FOR_MS = 60_000;
 const RETRY_FIRST_MS = 100;
 const RETRY_MOST_MS = 2_000;
 
+const CANCELLED = new ClientError("cancelled", "The wait was cancelled");
+
 export class UnitWatch {
   readonly picture = new Picture();
   readonly #context: CommandContext;
@@ -96,14 +98,14 @@ export class UnitWatch {
         }
         const isOver = this.#abort.signal.aborted || isFirst || !isWorthRetrying(error);
         if (isOver || clock.now() - lostAt > RETRY_FOR_MS) {
-          this.#fail(error);
+          this.#fail(this.#abort.signal.aborted ? CANCELLED : error);
           return;
         }
       }
       await this.#sleep(delayMs);
       delayMs = Math.min(delayMs * 2, RETRY_MOST_MS);
     }
-    this.#fail(new ClientError("cancelled", "The wait was cancelled"));
+    this.#fail(CANCELLED);
   }
 
   async #read(onSynced: () => void): Promise<void> {

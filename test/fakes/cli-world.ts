@@ -1,0 +1,121 @@
+/**
+ * The command line on a fake machine, wired straight to a fake cluster's API: no sockets, no files, no time of its own.
+ *
+ * @module
+ */
+import { createFleetApi, type FleetApi, type FleetApiPorts, type MachineCalls } from "../../src/api/fleet/index.ts";
+import { run } from "../../src/cli/run.ts";
+import type { World } from "../../src/cli/world.ts";
+import type { FetchInit } from "../../src/client/index.ts";
+import { SILENT_LOG } from "../../src/lib/log.ts";
+import { decodeText, encodeText } from "../../src/lib/text.ts";
+import { FakeFleet } from "./fake-fleet.ts";
+import { ManualClock } from "./manual-clock.ts";
+
+export const M1 = "113f16a7000000000000000000000001";
+export const M2 = "2222222200000000000000000000000a";
+
+export interface Finished {
+  readonly status: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** One command under way: what it has said so far, and its end. */
+export interface Running {
+  readonly said: { out: string; err: string };
+  readonly interrupt: () => void;
+  readonly done: Promise<Finished>;
+}
+
+export class CliWorld {
+  readonly fleet = new FakeFleet();
+  readonly clock = new ManualClock();
+  readonly files = new Map<string, string>();
+  readonly requests: string[] = [];
+  environment: Record<string, string> = {};
+  /** What fetch rejects with, while set. */
+  connectionError: Error | null = null;
+  /** Cuts all streams that are open. */
+  #cuts = new Set<AbortController>();
+  readonly #api: FleetApi;
+
+  constructor(changes: Partial<FleetApiPorts> = {}) {
+    this.fleet.addMachine(M1, "172.17.8.103", { region: "eu", disk: "ssd" });
+    this.fleet.addMachine(M2, "172.17.8.104");
+    const text = async function* (words: string): AsyncGenerator<Uint8Array> {
+      yield encodeText(words);
+    };
+    const machineCalls: MachineCalls = {
+      unitStatus: (machineId, unit) => text(`status of ${unit} on ${machineId.slice(0, 4)}\n`),
+      unitJournal: (machineId, unit, request) =>
+        text(`journal of ${unit} on ${machineId.slice(0, 4)} ${JSON.stringify(request)}\n`),
+    };
+    this.#api = createFleetApi({
+      view: this.fleet,
+      units: this.fleet,
+      machineCalls,
+      ready: () => true,
+      tokenLimit: 3,
+      version: "0.1.0",
+      machineId: M1,
+      log: SILENT_LOG,
+      clock: this.clock,
+      ...changes,
+    });
+  }
+
+  cutStreams(): void {
+    for (const cut of this.#cuts) cut.abort();
+    this.#cuts.clear();
+  }
+
+  start(argv: readonly string[], program = "flt"): Running {
+    const said = { out: "", err: "" };
+    const interrupt = new AbortController();
+    const world: World = {
+      environment: this.environment,
+      fetch: (url, init) => this.#fetch(url, init),
+      clock: this.clock,
+      signal: interrupt.signal,
+      out: (text) => {
+        said.out += text;
+      },
+      outBytes: async (bytes) => {
+        said.out += decodeText(bytes);
+      },
+      err: (text) => {
+        said.err += text;
+      },
+      readFile: (path) => {
+        const text = this.files.get(path);
+        return text === undefined ? null : encodeText(text);
+      },
+    };
+    const done = run(argv, program, world).then((status) => ({ status, ...said }));
+    return { said, interrupt: () => interrupt.abort(), done };
+  }
+
+  async run(...argv: string[]): Promise<Finished> {
+    return await this.start(argv).done;
+  }
+
+  async #fetch(url: string, init: FetchInit): Promise<Response> {
+    if (this.connectionError !== null) throw this.connectionError;
+    const { pathname, search } = new URL(url);
+    this.requests.push(`${init.method} ${pathname}${search}`);
+    const cut = new AbortController();
+    this.#cuts.add(cut);
+    const signal = AbortSignal.any([init.signal, cut.signal]);
+    const request = new Request(url, {
+      method: init.method,
+      headers: init.headers,
+      ...(init.body === undefined ? {} : { body: init.body }),
+    });
+    const aborted = new Promise<never>((_, reject) => {
+      signal.addEventListener("abort", () => reject(new Error("The operation was aborted")), { once: true });
+    });
+    aborted.catch(() => {});
+    return await Promise.race([this.#api(request, { signal }), aborted]);
+  }
+}
