@@ -80,6 +80,11 @@ export class Host {
     return this.#init !== undefined;
   }
 
+  /** Pid of the host's systemd as the machine sees it: the door for nsenter. */
+  get initPid(): number {
+    return this.#alive();
+  }
+
   /** Where the host's lasting files lie outside: data, flt (its /etc/flt), journal, systemd. */
   get directory(): string {
     return this.#image.directory;

@@ -1,0 +1,71 @@
+/**
+ * Must show 5: one host of three is cut from the network. The majority goes on; the lonely one keeps what it runs, says
+ * clearly that it cannot write, and falls in line when the cut heals.
+ *
+ * @module
+ */
+import { expect } from "bun:test";
+import {
+  leaderOf,
+  names,
+  runningOn,
+  startSleepers,
+  timeWrite,
+  unitsOf,
+  waitActive,
+  whereRunning,
+  workloads,
+} from "./lib/fleet.ts";
+import type { Host } from "./lib/host.ts";
+import { hostSuite } from "./lib/suite.ts";
+import { eventually, steadily } from "./lib/wait.ts";
+
+const UNITS = names("held", 9);
+const ANSWER_MS = 5_000;
+
+hostSuite("a cut-off host", { hosts: 3 }, (suite) => {
+  suite.case("keeps its units, refuses writes clearly, and agrees after the cut", async (cluster) => {
+    const leader = await leaderOf(cluster);
+    await startSleepers(leader, UNITS);
+    await waitActive(leader, UNITS);
+    const [lonely, witness] = [leader, cluster.others(leader)[0] as Host];
+    const theirs = await runningOn(lonely, "held*");
+    const before = await workloads(lonely, "held*");
+    expect(theirs.length).toBeGreaterThan(0);
+    await lonely.cut();
+
+    expect(await timeWrite(witness, "by-majority.service", 10_000)).toBeLessThan(5_000);
+    const begin = performance.now();
+    const refused = await lonely.run(["flt", "unload", "--no-block", UNITS[0] ?? ""], { timeoutMs: 15_000 });
+    expect(performance.now() - begin).toBeLessThan(ANSWER_MS);
+    expect(refused.code).not.toBe(0);
+    expect(refused.stderr).toMatch(/quorum|leader|majority/i);
+    expect(refused.stderr).not.toMatch(/\n\s+at /);
+
+    // The majority takes it for dead and starts its units; it cannot know, and keeps them.
+    await waitActive(witness, UNITS, 15_000, (machine) => machine !== lonely.machineId);
+    await steadily("the units of the lonely host", 3_000, () => workloads(lonely, "held*"));
+    expect(await workloads(lonely, "held*")).toBe(before);
+
+    await lonely.heal();
+    await eventually("each unit to run once", 15_000, async () => {
+      const places = await whereRunning(cluster, "held*");
+      return Object.keys(places).length === UNITS.length && Object.values(places).every((hosts) => hosts.length === 1);
+    });
+    const assigned = (await unitsOf(lonely))
+      .filter((unit) => unit.machineID === lonely.machineId)
+      .map((unit) => unit.name);
+    expect(await runningOn(lonely, "held*")).toEqual(assigned.filter((name) => name.startsWith("held")));
+    expect((await unitsOf(lonely)).map((unit) => unit.name)).toContain("by-majority.service");
+  });
+
+  suite.case("that cannot see one of the others, only: nothing moves", async (cluster) => {
+    const places = await whereRunning(cluster, "held*");
+    await cluster.network.cutPair("h1", "h2");
+    await steadily("the places", 8_000, async () => JSON.stringify(await whereRunning(cluster, "held*")));
+    expect(await timeWrite(cluster.host("h3"), "half-cut.service", 10_000)).toBeLessThan(5_000);
+    await cluster.network.healPair("h1", "h2");
+    await leaderOf(cluster);
+    expect(await whereRunning(cluster, "held*")).toEqual(places);
+  });
+});

@@ -1,0 +1,125 @@
+/**
+ * Bad input to the daemon: each refusal is one clear line and exit status 1, without a stack trace, and changes nothing.
+ *
+ * @module
+ */
+import { expect } from "bun:test";
+import { leaderOf, machinesOf, startSleepers, waitActive, workloads } from "./lib/fleet.ts";
+import type { Host } from "./lib/host.ts";
+import type { Outcome } from "./lib/shell.ts";
+import { hostSuite } from "./lib/suite.ts";
+import { eventually, steadily } from "./lib/wait.ts";
+
+const REFUSAL_MS = 10_000;
+
+/** Starts a daemon in the foreground, with settings from the environment. */
+function daemon(host: Host, settings: Readonly<Record<string, string>> = {}): Promise<Outcome> {
+  const environment = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
+  return host.run(["env", ...environment, "flt", "daemon"], { timeoutMs: REFUSAL_MS });
+}
+
+/** The one line of a refusal; fails on a stack trace or on more than that line. */
+function refusal(outcome: Outcome): string {
+  expect(outcome.code).toBe(1);
+  expect(outcome.stderr + outcome.stdout).not.toMatch(/^\s+at /m);
+  const lines = (outcome.stderr + outcome.stdout).trim().split("\n");
+  return lines.at(-1) ?? "";
+}
+
+hostSuite("a daemon that cannot start", { hosts: 1, flt: "installed" }, (suite) => {
+  const cluster = "10.77.0.11:2380,10.77.0.12:2380,10.77.0.13:2380";
+
+  suite.case("the peer port is taken", async ({ hosts: [host] }) => {
+    const taken = ["--unit=taken", "--socket-property=ListenStream=10.77.0.11:2380", "--socket-property=Accept=no"];
+    await host?.mustRun(["systemd-run", ...taken, "/bin/cat"]);
+    const outcome = await daemon(host as Host, { FLT_INITIAL_CLUSTER: cluster, FLT_DATA_DIR: "/var/lib/taken" });
+    expect(refusal(outcome)).toMatch(/10\.77\.0\.11:2380/);
+    await host?.mustRun(["systemctl", "stop", "taken.socket"]);
+  });
+
+  suite.case("the API's port is taken", async ({ hosts: [host] }) => {
+    const taken = ["--unit=taken2", "--socket-property=ListenStream=127.0.0.1:4001", "--socket-property=Accept=no"];
+    await host?.mustRun(["systemd-run", ...taken, "/bin/cat"]);
+    const outcome = await daemon(host as Host, { FLT_LISTEN_API: "http://127.0.0.1:4001" });
+    expect(refusal(outcome)).toMatch(/127\.0\.0\.1:4001/);
+    await host?.mustRun(["systemctl", "stop", "taken2.socket"]);
+  });
+
+  suite.case("the data directory cannot be written", async ({ hosts: [host] }) => {
+    // /usr is read-only on these hosts.
+    expect(refusal(await daemon(host as Host, { FLT_DATA_DIR: "/usr/share/flt" }))).toMatch(/"\/usr\/share\/flt"/);
+    expect(refusal(await daemon(host as Host, { FLT_DATA_DIR: "/etc/machine-id" }))).toMatch(/"\/etc\/machine-id"/);
+  });
+
+  suite.case("no systemd", async ({ hosts: [host] }) => {
+    const hide = "mount -t tmpfs none /run/systemd && exec flt daemon";
+    const outcome = await (host as Host).run(["unshare", "--mount", "sh", "-c", hide], { timeoutMs: REFUSAL_MS });
+    expect(refusal(outcome)).toMatch(/systemd/);
+  });
+
+  suite.case("the configuration has a line that is none: its number is told", async ({ hosts: [host] }) => {
+    await host?.write("/etc/flt/flt.conf", "agent_ttl=4s\nthis is no option\n");
+    expect(refusal(await daemon(host as Host))).toMatch(/\/etc\/flt\/flt\.conf.*\b2\b/);
+  });
+
+  suite.case("a value that cannot be read names its option", async ({ hosts: [host] }) => {
+    await host?.write("/etc/flt/flt.conf", "agent_ttl=soon\n");
+    const line = refusal(await daemon(host as Host));
+    expect(line).toMatch(/agent_ttl/);
+    expect(line).toMatch(/soon/);
+  });
+
+  suite.case("advertise_peer is not in initial_cluster", async ({ hosts: [host] }) => {
+    await host?.write("/etc/flt/flt.conf", "");
+    const line = refusal(await daemon(host as Host, { FLT_INITIAL_CLUSTER: "10.77.0.12:2380,10.77.0.13:2380" }));
+    expect(line).toMatch(/10\.77\.0\.11:2380/);
+  });
+
+  suite.case("an unknown option is a warning with a suggestion; the daemon starts", async ({ hosts: [host] }) => {
+    await host?.write("/etc/flt/flt.conf", "metdata=disk=ssd\n");
+    await host?.mustRun(["systemctl", "start", "flt.service"], { timeoutMs: 30_000 });
+    const journal = (await host?.journal()) ?? "";
+    expect(journal).toMatch(/metdata/);
+    expect(journal).toMatch(/metadata/);
+  });
+
+  suite.case("a second daemon on the same host: refused, the first one goes on", async ({ hosts: [host] }) => {
+    const pid = await host?.mainPid("flt.service");
+    refusal(await daemon(host as Host));
+    expect(await host?.mainPid("flt.service")).toBe(pid as number);
+    expect((await host?.flt("list-machines", "--no-legend"))?.stdout).toContain("10.77.0.11");
+  });
+
+  suite.case("the data directory belongs to another cluster", async ({ hosts: [host] }) => {
+    await host?.mustRun(["systemctl", "stop", "flt.service"], { timeoutMs: 60_000 });
+    const line = refusal(await daemon(host as Host, { FLT_INITIAL_CLUSTER: cluster }));
+    expect(line).toMatch(/"\/var\/lib\/flt"/);
+    expect(line).toMatch(/initial_cluster/);
+    await host?.mustRun(["systemctl", "start", "flt.service"], { timeoutMs: 30_000 });
+  });
+});
+
+const twin = "22222222000000000000000000002f17";
+
+hostSuite(
+  "two hosts with one machine-id",
+  { hosts: 3, flt: "installed", machineIds: { h2: twin, h3: twin } },
+  (suite) => {
+    suite.case("the second is refused loudly, and the first is not touched", async (cluster) => {
+      const [one, two, three] = cluster.hosts as [Host, Host, Host];
+      await Promise.all([one, two].map((host) => host.mustRun(["systemctl", "start", "--no-block", "flt.service"])));
+      await Promise.all([one, two].map((host) => cluster.ready(host)));
+      await leaderOf(cluster, three).catch(() => undefined);
+      await startSleepers(one, ["first.service", "second.service"]);
+      await waitActive(one, ["first.service", "second.service"]);
+      const before = await workloads(two, "*st.service");
+
+      await three.mustRun(["systemctl", "start", "--no-block", "flt.service"]);
+      await eventually("a loud refusal", 15_000, async () => /same machine-id/.test(await three.journal()));
+      await steadily("the first host's units", 5_000, () => workloads(two, "*st.service"));
+      expect(await workloads(two, "*st.service")).toBe(before);
+      expect((await machinesOf(one)).map((machine) => machine.primaryIP).sort()).toEqual([one.address, two.address]);
+      await waitActive(one, ["first.service", "second.service"]);
+    });
+  },
+);
