@@ -159,6 +159,7 @@ export class Cluster {
       unit.needs = needs;
       this.#units.set(name, unit);
       if (isNew) this.#link(unit);
+      if (before === undefined) for (const follower of this.followersOf(name)) this.urgent.add(follower);
       this.#relocate(unit, needs.global ? null : job.machine);
       if (job.desiredState === "inactive" || unit.place !== null) this.#stopWaiting(name);
     }
@@ -260,10 +261,15 @@ export class Cluster {
     }
   }
 
-  /** Who replaces whom hangs on every Replaces and MachineOf (filters/replaces.ts): a change of one may free a waiting unit. */
+  /** Who sends whom away hangs on every Replaces and MachineOf (filters/replaces.ts): a change of one can free a waiting unit,
+   *  or break a circle that held others together. */
   #reconsiderReplaced(unit: Unit): void {
     if (unit.needs.replaces.length === 0 && unit.needs.machineOf.length === 0) return;
     if (this.#replacing.size > 0) for (const name of this.crowded) this.dirty.add(name);
+    for (const { place, needs } of this.#replacing.values()) {
+      const host = place === null ? undefined : this.#hosts.get(place);
+      for (const name of host?.units.keys() ?? []) if (matchesAny(needs.replaces, name)) this.dirty.add(name);
+    }
   }
 
   #relocate(unit: MutableUnit, to: MachineId | null): void {
@@ -287,6 +293,10 @@ export class Cluster {
       for (const name of host.units.keys()) {
         if (name !== unit.name && matchesAny(unit.needs.replaces, name)) this.urgent.add(name);
       }
+    }
+    // No rule would let it in; but the registry may bring it back when its departure, which let others stay, was refused.
+    for (const other of host.conflicting.values()) {
+      if (other !== unit && matchesAny(other.needs.conflicts, unit.name)) this.dirty.add(other.name);
     }
     for (const follower of this.followersOf(unit.name)) this.urgent.add(follower);
     this.#settle(host);

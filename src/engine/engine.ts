@@ -109,6 +109,8 @@ export class Engine {
   async #run(): Promise<void> {
     const { signal } = this.#stop;
     try {
+      // A new leader's view may be older than what the last one wrote.
+      await this.#recover(null);
       while (!signal.aborted) {
         this.#wake = new AbortController();
         this.#deaths.update(this.#cluster.missing());

@@ -1,7 +1,7 @@
 /**
  * MachineOf: wherever these units are. A unit whose target is nowhere is nowhere, too.
  *
- * A global target is on every machine that holds it.
+ * A global target is on every machine that holds it. A unit is always with itself.
  *
  * @module
  */
@@ -12,7 +12,7 @@ export const machineOf: Filter = {
   isAboutNeighbours: false,
   refuse(unit, host, cluster) {
     for (const target of unit.needs.machineOf) {
-      if (host.units.has(target)) continue;
+      if (target === unit.name || host.units.has(target)) continue;
       const leader = cluster.unit(target);
       if (leader === undefined) return `The unit must be with "${target}", which does not exist`;
       if (leader.needs.global) return `The unit must be with "${target}", which is not on this machine`;
