@@ -4,7 +4,7 @@
  * @module
  */
 import { describe, expect, test } from "bun:test";
-import { CoreCluster, encode } from "../../test/fakes/core-cluster.ts";
+import { CoreCluster, encode, logOfTerms } from "../../test/fakes/core-cluster.ts";
 import { InvariantError } from "../assert.ts";
 import type { CoreConfig } from "../types.ts";
 
@@ -127,6 +127,29 @@ describe("thesis 5: log compaction", () => {
     cluster.tick(3);
     expect(cluster.node(3).applied).toEqual(["a", "b", "c"]);
     expect(cluster.node(3).disk.snapshot).toBeNull();
+  });
+
+  test("thesis 5: the follower's reply ends the transfer, also before the sender hears of its end", () => {
+    const cluster = three();
+    cluster.isolate([3]);
+    cluster.propose(1, "a", "b");
+    cluster.node(1).compact();
+    cluster.heal();
+    const peer = () =>
+      cluster
+        .core(1)
+        .status()
+        .peers.find((each) => each.id === 3);
+    cluster.core(1).tick();
+    while (peer()?.mode !== "snapshot") {
+      for (const node of cluster.nodes.values()) node.work();
+      for (const message of cluster.network.splice(0)) if (message.kind !== "snapshot") cluster.deliver(message);
+    }
+    const accepted = { kind: "append-reply", from: 3, to: 1, term: 1, index: 3, rejected: false } as const;
+    cluster.core(1).step({ ...accepted, hintIndex: 0, hintTerm: 0 });
+    expect(peer()).toMatchObject({ mode: "replicate", match: 3, next: 4 });
+    cluster.core(1).snapshotSent(3, false);
+    expect(peer()).toMatchObject({ mode: "replicate", match: 3, next: 4 });
   });
 
   test("thesis 5.1: a snapshot replaces a log that contradicts it", () => {
@@ -286,6 +309,18 @@ describe("thesis 10.2: performance", () => {
     core.campaign();
     expect(core.ready()).toMatchObject({ hardState: { term: 1, vote: 1 }, mustSync: true });
     expect(core.role).toBe("candidate");
+    core.advance();
+    expect(core.role).toBe("leader");
+  });
+
+  test("thesis 10.2.1: nor one that came after the batch which its disk just finished", () => {
+    const membership = { voters: [1], learners: [] };
+    const { core } = new CoreCluster(membership).add(1, membership, {}, logOfTerms([1], 1, 1));
+    expect(core.ready()).toMatchObject({ hardState: null, committed: [{ index: 1 }] });
+    core.campaign();
+    core.advance();
+    expect([core.role, core.term]).toEqual(["candidate", 2]);
+    expect(core.ready()).toMatchObject({ hardState: { term: 2, vote: 1 } });
     core.advance();
     expect(core.role).toBe("leader");
   });
