@@ -1,0 +1,138 @@
+/**
+ * How long a start takes, on three real hosts: one unit until systemd says active, and many against systemctl itself.
+ *
+ * Idea. All in one run on the same hosts, alternating, since only ratios mean something on a shared machine. "active" is
+ * read from systemd's own monotonic time stamp, which all hosts and this process share with their kernel.
+ *
+ * Usage: bun run bench:start [units]     (300)
+ *
+ * @module
+ */
+import { Cluster, FLT_BINARY, missingForHosts } from "../hosts/lib/cluster.ts";
+import { leaderOf, names, sleeper, waitActive, writeUnits } from "../hosts/lib/fleet.ts";
+import type { Host } from "../hosts/lib/host.ts";
+
+const RUNS = 50;
+const ROUNDS = 3;
+const UNITS = Number(process.argv[2] ?? 300);
+const LONG_MS = 120_000;
+
+function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((left, right) => left - right);
+  return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
+}
+
+function nowMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const begin = nowMs();
+  await work();
+  return nowMs() - begin;
+}
+
+/** When systemd saw the unit become active, in milliseconds of CLOCK_MONOTONIC. */
+async function activeAt(host: Host, unit: string): Promise<number> {
+  return Number(await host.property(unit, "ActiveEnterTimestampMonotonic")) / 1000;
+}
+
+interface SingleStarts {
+  readonly returnedMs: number[];
+  readonly activeMs: number[];
+}
+
+async function singleStarts(cluster: Cluster): Promise<SingleStarts> {
+  const returnedMs: number[] = [];
+  const activeMs: number[] = [];
+  for (let run = 1; run <= RUNS; run++) {
+    const asker = cluster.hosts[run % cluster.hosts.length] as Host;
+    const unit = `single${run}.service`;
+    const [path = ""] = await writeUnits(asker, { [unit]: sleeper(unit) });
+    const begin = nowMs();
+    await asker.mustRun(["flt", "start", path]);
+    returnedMs.push(nowMs() - begin);
+    const [state] = await waitActive(asker, [unit]);
+    activeMs.push((await activeAt(cluster.hostOfMachine(state?.machineID ?? ""), unit)) - begin);
+  }
+  return { returnedMs, activeMs };
+}
+
+async function manyByFlt(cluster: Cluster, round: number): Promise<{ start: number; stop: number }> {
+  const asker = cluster.hosts[round % cluster.hosts.length] as Host;
+  const units = names(`many${round}-`, UNITS);
+  const paths = await writeUnits(asker, Object.fromEntries(units.map((unit) => [unit, sleeper(unit)])));
+  const start = await timed(() => asker.mustRun(["flt", "start", ...paths], { timeoutMs: LONG_MS }));
+  await waitActive(asker, units, LONG_MS);
+  const stop = await timed(() => asker.mustRun(["flt", "unload", ...units], { timeoutMs: LONG_MS }));
+  await asker.mustRun(["flt", "destroy", ...units], { timeoutMs: LONG_MS });
+  return { start, stop };
+}
+
+async function manyBySystemctl(cluster: Cluster, round: number): Promise<{ start: number; stop: number }> {
+  const units = names(`plain${round}-`, UNITS);
+  const shares = cluster.hosts.map((host, index) => ({
+    host,
+    own: units.filter((_, at) => at % cluster.hosts.length === index),
+  }));
+  for (const { host, own } of shares) {
+    for (const unit of own) {
+      await host.write(`/run/systemd/system/${unit}`, sleeper(unit));
+    }
+    await host.mustRun(["systemctl", "daemon-reload"]);
+  }
+  const all = (verb: string) => () =>
+    Promise.all(shares.map(({ host, own }) => host.mustRun(["systemctl", verb, ...own], { timeoutMs: LONG_MS })));
+  return { start: await timed(all("start")), stop: await timed(all("stop")) };
+}
+
+function row(what: string, ...cells: (string | number)[]): void {
+  const shown = cells.map((cell) => (typeof cell === "number" ? cell.toFixed(0) : cell).padStart(10));
+  console.log(`${what.padEnd(44)}${shown.join("")}`);
+}
+
+async function main(): Promise<number> {
+  const missing = missingForHosts() ?? ((await Bun.file(FLT_BINARY).exists()) ? undefined : "dist/flt is not built");
+  if (missing !== undefined) {
+    console.error(`Run the benchmark: ${missing}`);
+    return 1;
+  }
+  const cluster = await Cluster.boot({ hosts: 3 });
+  try {
+    await leaderOf(cluster);
+    const single = await singleStarts(cluster);
+    row(`flt start of a new unit, ${RUNS} runs, ms`, "median", "p95", "max");
+    for (const [what, values] of [
+      ["  until systemd says active", single.activeMs],
+      ["  until the command returns", single.returnedMs],
+    ] as const) {
+      row(what, quantile(values, 0.5), quantile(values, 0.95), quantile(values, 1));
+    }
+    const flt: { start: number; stop: number }[] = [];
+    const plain: { start: number; stop: number }[] = [];
+    for (let round = 1; round <= ROUNDS; round++) {
+      plain.push(await manyBySystemctl(cluster, round));
+      flt.push(await manyByFlt(cluster, round));
+    }
+    console.log("");
+    row(`${UNITS} units on 3 hosts, median of ${ROUNDS}, ms`, "flt", "systemctl", "ratio");
+    for (const key of ["start", "stop"] as const) {
+      const [ours, theirs] = [flt, plain].map((rounds) =>
+        quantile(
+          rounds.map((each) => each[key]),
+          0.5,
+        ),
+      ) as [number, number];
+      row(`  ${key === "start" ? "start" : "stop (flt: unload)"}`, ours, theirs, (ours / theirs).toFixed(2));
+    }
+    return 0;
+  } catch (error) {
+    await cluster.report();
+    console.error(error);
+    return 1;
+  } finally {
+    await cluster.remove();
+  }
+}
+
+process.exit(await main());
