@@ -19,7 +19,7 @@
  *
  * @module
  */
-import BTree from "sorted-btree";
+import { BTree } from "../lib/ordered-map.ts";
 import type { Machine, MachineId } from "../model/machine.ts";
 import type { Job, Scheduled } from "../registry/types.ts";
 import { matchesAny, type Needs } from "./needs.ts";

@@ -12,8 +12,9 @@
  *
  * @module
  */
-import BTree from "sorted-btree";
+
 import { type Log, reasonOf } from "../lib/log.ts";
+import { BTree } from "../lib/ordered-map.ts";
 import { decodeText } from "../lib/text.ts";
 import { type Machine, type MachineId, overlayMetadata } from "../model/machine.ts";
 import type { UnitReport } from "../model/states.ts";

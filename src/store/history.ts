@@ -11,7 +11,7 @@
  *
  * @module
  */
-import BTree from "sorted-btree";
+import { BTree } from "../lib/ordered-map.ts";
 import type { Change } from "./change.ts";
 import type { Key } from "./key.ts";
 import type { Revision } from "./kv.ts";

@@ -14,7 +14,7 @@
  *
  * @module
  */
-import BTree from "sorted-btree";
+import { BTree } from "../lib/ordered-map.ts";
 import { type Change, isVersion, type Version } from "./change.ts";
 import { compareKeys, type Key, type KeySpan, spanHolds } from "./key.ts";
 import type { Revision } from "./kv.ts";

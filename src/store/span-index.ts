@@ -15,7 +15,7 @@
  *
  * @module
  */
-import BTree from "sorted-btree";
+import { BTree } from "../lib/ordered-map.ts";
 import { compareKeys, type Key, type KeySpan } from "./key.ts";
 
 interface Group<T> {
