@@ -18,6 +18,8 @@ import { type HttpOptions, requestJson, requestStream } from "./http.ts";
 const PREFIX = "/flt/v1";
 /** The page counter of fleet's tokens is 16 bits wide. */
 const MAX_PAGES = 65_535;
+/** Status and journal start a process on the unit's machine, which may be starved. */
+const TEXT_TIMEOUT_MS = 15_000;
 
 export interface JournalOptions {
   readonly lines: number;
@@ -113,14 +115,21 @@ export class FleetClient {
   /** Text of `systemctl status`, from the machine that holds the unit or the one that is named. */
   status(name: string, machineID: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     const query = `?machineID=${encodeURIComponent(machineID)}`;
-    return requestStream(this.#http, { method: "GET", path: `${unitPath(name)}/status${query}`, signal });
+    const path = `${unitPath(name)}/status${query}`;
+    return requestStream(this.#http, { method: "GET", path, signal, timeoutMs: this.#textTimeoutMs() });
   }
 
   journal(name: string, machineID: string, options: JournalOptions, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     const query =
       `?machineID=${encodeURIComponent(machineID)}&lines=${options.lines}` +
       `&follow=${options.follow}&output=${encodeURIComponent(options.output)}`;
-    return requestStream(this.#http, { method: "GET", path: `${unitPath(name)}/journal${query}`, signal });
+    // Bun sends no headers before the first byte of a body, and a journal that is followed may be silent for ever.
+    const timeoutMs = options.follow ? null : this.#textTimeoutMs();
+    return requestStream(this.#http, { method: "GET", path: `${unitPath(name)}/journal${query}`, signal, timeoutMs });
+  }
+
+  #textTimeoutMs(): number {
+    return Math.max(this.#http.requestTimeoutMs, TEXT_TIMEOUT_MS);
   }
 
   /** The picture of these units, `synced`, then every change; no names: of the whole cluster. Ends with the signal. */

@@ -48,6 +48,8 @@ export interface HttpRequest {
   readonly path: string;
   readonly body?: unknown;
   readonly signal?: AbortSignal | undefined;
+  /** Instead of the options' requestTimeoutMs; null: none, the caller's signal alone ends the wait. */
+  readonly timeoutMs?: number | null;
 }
 
 export interface JsonAnswer {
@@ -131,17 +133,19 @@ async function send(options: HttpOptions, request: HttpRequest): Promise<{ respo
 
 function makeGuard(options: HttpOptions, request: HttpRequest, abort: AbortController): Guard {
   let timedOut = false;
-  const timer = options.clock.after(options.requestTimeoutMs, () => {
+  const timeoutMs = timeoutOf(options, request);
+  const expire = (): void => {
     timedOut = true;
     abort.abort();
-  });
+  };
+  const timer = timeoutMs === null ? null : options.clock.after(timeoutMs, expire);
   const cancel = (): void => abort.abort();
   request.signal?.addEventListener("abort", cancel, { once: true });
   if (request.signal?.aborted === true) cancel();
   return {
-    stopTimeout: () => timer.cancel(),
+    stopTimeout: () => timer?.cancel(),
     release: () => {
-      timer.cancel();
+      timer?.cancel();
       request.signal?.removeEventListener("abort", cancel);
       abort.abort();
     },
@@ -154,8 +158,12 @@ function makeGuard(options: HttpOptions, request: HttpRequest, abort: AbortContr
   };
 }
 
+function timeoutOf(options: HttpOptions, request: HttpRequest): number | null {
+  return request.timeoutMs === undefined ? options.requestTimeoutMs : request.timeoutMs;
+}
+
 function timeoutError(options: HttpOptions, request: HttpRequest): ClientError {
-  const seconds = options.requestTimeoutMs / 1000;
+  const seconds = (timeoutOf(options, request) ?? 0) / 1000;
   const doubt = request.method === "GET" ? "" : " The change may or may not have happened: look before you repeat it.";
   return new ClientError(
     "timeout",
