@@ -8,7 +8,7 @@
  */
 import type { FltConfig } from "../config/table.ts";
 import { splitHostPort } from "../platform/addresses.ts";
-import { type Cluster, deriveCluster } from "../replica/index.ts";
+import { type ClusterMembers, deriveCluster } from "../replica/index.ts";
 import { StartError } from "./start-error.ts";
 
 export const DEFAULT_PEER_PORT = 2380;
@@ -23,7 +23,7 @@ export interface Place {
 export interface ClusterPlace {
   readonly listen: string;
   readonly advertise: string;
-  readonly members: Cluster;
+  readonly members: ClusterMembers;
 }
 
 /** @param defaultAddress Asks the host, when public_ip is not set. */
