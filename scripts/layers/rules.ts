@@ -39,6 +39,9 @@ interface Room {
 const KV = "src/store/kv.ts";
 const ANY_SRC = ["src/", "raft/types.ts"];
 
+/** Rooms whose code nobody else may enter; `src/` below means all but these. */
+const SECLUDED = ["src/cli/", "src/main.ts"];
+
 /** design.md section 3. Rooms that are missing here are refused. */
 export const ROOMS: readonly Room[] = [
   { path: "raft/types.ts", imports: [] },
@@ -95,11 +98,13 @@ export const ROOMS: readonly Room[] = [
     packages: ["*"],
     effects: true,
   },
-  { path: "test/", imports: ["src/", "raft/", "#raft", "#raft/adapters", "scripts/"], packages: ["*"], effects: true },
+  {
+    path: "test/",
+    imports: ["src/", ...SECLUDED, "raft/", "#raft", "#raft/adapters", "scripts/"],
+    packages: ["*"],
+    effects: true,
+  },
 ];
-
-/** Rooms whose code nobody else may enter; `src/` above means all but these. */
-const SECLUDED = ["src/cli/", "src/main.ts"];
 
 /** Built-in modules without effects: anybody may compute. */
 const PURE_BUILTINS = new Set([
@@ -137,6 +142,8 @@ const EFFECTS: readonly (readonly [RegExp, string])[] = [
 ];
 
 const FILE_LINES_MAX = 400;
+/** A table of cases may be longer than code that must be understood. */
+const TEST_FILE_LINES_MAX = 600;
 const FUNCTION_LINES_MAX = 70;
 
 /** Files that may be asynchronous in a synchronous room, each with its reason. */
@@ -274,8 +281,9 @@ export function checkWords(file: SourceFile): Complaint[] {
 export function checkShape(file: SourceFile): Complaint[] {
   const complaints: Complaint[] = [];
   const lines = file.source.split("\n").length - 1;
-  if (lines > FILE_LINES_MAX) {
-    complaints.push({ path: file.path, line: lines, message: `${lines} lines; at most ${FILE_LINES_MAX}: split it` });
+  const linesMax = isTest(file.path) ? TEST_FILE_LINES_MAX : FILE_LINES_MAX;
+  if (lines > linesMax) {
+    complaints.push({ path: file.path, line: lines, message: `${lines} lines; at most ${linesMax}: split it` });
   }
   if (isTest(file.path)) {
     return complaints;
@@ -283,6 +291,10 @@ export function checkShape(file: SourceFile): Complaint[] {
   const header = file.source.replace(/^#!.*\n/, "").match(/^\/\*\*[\s\S]*?\*\//)?.[0] ?? "";
   if (!header.includes("@module")) {
     complaints.push({ path: file.path, line: 1, message: "the file does not open with a /** … @module */ header" });
+  }
+  if (file.path.startsWith("test/")) {
+    // A suite is one function that registers many.
+    return complaints;
   }
   const allowed = Math.max(LONG_FUNCTIONS[file.path] ?? 0, FUNCTION_LINES_MAX);
   for (const site of functionsOf(file.scan.code)) {
