@@ -166,7 +166,8 @@ export class Agent {
     if (how.handOver && !this.#fatal) await this.#handOver();
     this.#unsubscribe();
     const session = this.#membership.session;
-    await Promise.allSettled([this.#runner.close(), this.#reporter.close()]);
+    this.#runner.close();
+    await this.#reporter.close();
     if (how.handOver && session !== null) {
       try {
         await session.leave({ timeoutMs: this.#options.config.leaveMs ?? LEAVE_MS });
@@ -190,7 +191,7 @@ export class Agent {
     this.#stop.abort();
     this.#watch?.close();
     this.#reporter.detach();
-    void this.#runner.close();
+    this.#runner.close();
     this.#options.onFatal(error);
   }
 

@@ -125,26 +125,27 @@ export class Executor {
 
   async #start(record: UnitRecord, context: TaskContext): Promise<void> {
     await context.loads.opened;
-    const leave = await this.#enter(record, context.signal);
-    try {
-      const job = await this.#options.units.start(record.name);
-      record.launched = true;
-      this.#follow(record, "start", job, leave);
-    } catch (error) {
-      leave();
-      throw error;
-    }
+    const before = record.condition;
+    await this.#order(record, "start", context.signal);
+    record.launched = true;
+    record.quiet = record.condition === before;
   }
 
   async #stop(record: UnitRecord, context: TaskContext): Promise<void> {
-    const leave = await this.#enter(record, context.signal);
+    await this.#order(record, "stop", context.signal);
+    record.launched = false;
+  }
+
+  async #order(record: UnitRecord, kind: "start" | "stop", signal: AbortSignal): Promise<void> {
+    const leave = await this.#enter(record, signal);
+    record.ordering = true;
     try {
-      const job = await this.#options.units.stop(record.name);
-      record.launched = false;
-      this.#follow(record, "stop", job, leave);
+      this.#follow(record, kind, await this.#options.units[kind](record.name), leave);
     } catch (error) {
       leave();
       throw error;
+    } finally {
+      record.ordering = false;
     }
   }
 
@@ -161,7 +162,6 @@ export class Executor {
     const order = ++record.order;
     record.pending = kind;
     record.problem = undefined;
-    record.quiet = kind === "start";
     const timer = this.#options.clock.after(START_REPORT_MS, () => {
       if (record.order === order && record.quiet) this.#speak(record);
     });
@@ -170,7 +170,7 @@ export class Executor {
         const result = await job.done;
         if (record.order !== order) return;
         record.pending = null;
-        if (result !== "done") {
+        if (result !== "done" && !record.ordering) {
           await this.#look(record);
           if (record.order !== order) return;
           record.problem = jobProblem(kind, record.name, result, record.condition);
@@ -195,8 +195,10 @@ export class Executor {
 
   /** Asks for the unit's state. */
   async #look(record: UnitRecord): Promise<void> {
+    const before = record.condition;
     const condition = (await this.#options.units.states([record.name])).get(record.name);
-    if (condition === undefined) return;
+    // What was told meanwhile is newer.
+    if (condition === undefined || record.condition !== before) return;
     record.condition = condition;
     if (!USABLE_LOAD_STATES.has(condition.load)) {
       record.problem = `Cannot load "${record.name}": systemd reports "${condition.load}". Look at \`flt status ${record.name}\``;

@@ -15,10 +15,9 @@ export class Reloader {
     this.#reload = reload;
   }
 
-  /** Resolves after a reload that began after this call. */
+  /** Resolves after a reload that began after this call. Those who ask in the same turn share one. */
   reload(): Promise<void> {
-    if (this.#running === null) return this.#begin();
-    this.#next ??= this.#running.then(
+    this.#next ??= (this.#running ?? Promise.resolve()).then(
       () => this.#begin(),
       () => this.#begin(),
     );

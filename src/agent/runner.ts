@@ -43,7 +43,7 @@ export class Runner {
   readonly #options: RunnerOptions;
   readonly #records = new Map<string, UnitRecord>();
   readonly #stop = new AbortController();
-  readonly #chains = new Set<Promise<void>>();
+  #chains = 0;
   #wanted: ReadonlyMap<string, Scheduled> | null = null;
   #adopted = false;
   #onEmpty: (() => void) | null = null;
@@ -115,11 +115,10 @@ export class Runner {
     return promise;
   }
 
-  /** Ends planning and waits for the orders that are being given; jobs that systemd has accepted go on. */
-  async close(): Promise<void> {
+  /** Ends planning: no order is given any more. Jobs that systemd has accepted go on without us. */
+  close(): void {
     this.#stop.abort();
     for (const record of this.#records.values()) record.retry?.cancel();
-    await Promise.allSettled(this.#chains);
   }
 
   #record(name: string): UnitRecord {
@@ -164,11 +163,10 @@ export class Runner {
     record.refused = undefined;
     record.retry?.cancel();
     record.retry = null;
-    const chain = this.#chain(record, tasks, loads).finally(() => {
-      this.#chains.delete(chain);
-      if (this.#chains.size === 0 && !this.#stop.signal.aborted) this.#options.executor.quiet();
+    this.#chains++;
+    void this.#chain(record, tasks, loads).finally(() => {
+      if (--this.#chains === 0 && !this.#stop.signal.aborted) this.#options.executor.quiet();
     });
-    this.#chains.add(chain);
   }
 
   async #chain(record: UnitRecord, tasks: readonly Task[], loads: Latch): Promise<void> {

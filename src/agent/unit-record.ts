@@ -25,6 +25,8 @@ export interface UnitRecord {
   again: boolean;
   /** Drops the order that waits for its turn; null when none does. */
   drop: (() => void) | null;
+  /** An order is on its way to systemd: it cancels the job before it. */
+  ordering: boolean;
   /** Counts orders: how an older one ended is of no interest. */
   order: number;
   /** The job that systemd has not ended yet. */
@@ -46,6 +48,7 @@ export function newRecord(name: string): UnitRecord {
     busy: false,
     again: false,
     drop: null,
+    ordering: false,
     order: 0,
     pending: null,
     quiet: false,

@@ -31,7 +31,11 @@ interface FakeUnit {
   text: string;
   launched: boolean;
   condition: UnitCondition;
-  job: { readonly kind: "start" | "stop"; readonly end: (result: JobResult) => void } | null;
+  job: {
+    readonly kind: "start" | "stop";
+    readonly end: (result: JobResult) => void;
+    readonly forget: () => void;
+  } | null;
 }
 
 export class FakeUnitManager implements UnitManager {
@@ -55,6 +59,7 @@ export class FakeUnitManager implements UnitManager {
   /** The connection breaks; jobs that go on are not heard of any more. */
   disconnect(): void {
     this.#connected = false;
+    for (const unit of this.#units.values()) unit.job?.forget();
     for (const listener of this.#listeners) listener.connection("lost");
   }
   reconnect(): void {
@@ -213,9 +218,10 @@ export class FakeUnitManager implements UnitManager {
       kind,
       end: (result: JobResult) => {
         if (unit.job === job) unit.job = null;
-        if (this.#connected) resolve(result);
-        else reject(new UnitManagerError("disconnected", "Lost the connection to systemd while a job was running"));
+        resolve(result);
       },
+      forget: () =>
+        reject(new UnitManagerError("disconnected", "Lost the connection to systemd while a job was running")),
     };
     promise.catch(() => {});
     unit.job = job;
