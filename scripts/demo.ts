@@ -6,8 +6,9 @@
  * @module
  */
 import { Cluster, missingForHosts } from "../test/hosts/lib/cluster.ts";
-import { waitActive } from "../test/hosts/lib/fleet.ts";
+import { machinesOf, waitActive } from "../test/hosts/lib/fleet.ts";
 import type { Host } from "../test/hosts/lib/host.ts";
+import { eventually } from "../test/hosts/lib/wait.ts";
 
 const HELLO = `${import.meta.dir}/../examples/hello.service`;
 const [flag = ""] = process.argv.slice(2);
@@ -35,6 +36,7 @@ async function holderOf(cluster: Cluster, asked: Host, accepts: (machine: string
 
 async function story(cluster: Cluster): Promise<void> {
   const first = cluster.host("h1");
+  await eventually("three machines", 20_000, async () => (await machinesOf(first)).length === 3);
   await first.write("/root/hello.service", await Bun.file(HELLO).text());
   step("three machines, one executable on each");
   await show(first, "flt", "list-machines");
@@ -77,7 +79,7 @@ async function main(): Promise<number> {
   step("booting three systemd hosts, with flt on each");
   const begin = performance.now();
   const cluster = await Cluster.boot({ hosts: 3, configOf: { h3: { metadata: "rack=7" } } });
-  console.log(`ready after ${((performance.now() - begin) / 1000).toFixed(1)} s`);
+  console.log(`up after ${((performance.now() - begin) / 1000).toFixed(1)} s`);
   try {
     await story(cluster);
   } catch (error) {
