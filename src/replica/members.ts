@@ -20,7 +20,7 @@ export const VOTERS_MAX = 5;
 /** Bytes of a hash in a node id: 48 bits stay exact numbers, and five of them do not meet. */
 const ID_BYTES = 6;
 
-export interface Cluster {
+export interface ClusterMembers {
   readonly clusterId: string;
   readonly selfId: NodeId;
   /** Peer address of each member, this one included. */
@@ -40,7 +40,7 @@ export class ClusterConfigError extends Error {
  * @param self This member's advertise_peer.
  * @throws ClusterConfigError that names the culprit.
  */
-export function deriveCluster(addresses: readonly string[], self: string): Cluster {
+export function deriveCluster(addresses: readonly string[], self: string): ClusterMembers {
   const list = addresses.map((address) => normalizeAddress(address, "initial_cluster")).sort();
   const own = normalizeAddress(self, "advertise_peer");
   if (list.length === 0) throw new ClusterConfigError("Reading initial_cluster failed: it names no member");

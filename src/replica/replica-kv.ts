@@ -15,11 +15,10 @@
  * @module
  */
 import { DroppedError, type NodeId } from "#raft";
-import { CodecError } from "../lib/binary.ts";
 import type { Calls } from "../lib/calls.ts";
 import type { Clock } from "../lib/clock.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
-import { encodeCommand } from "../store/codec.ts";
+import { encodeCommand, encodeProposal } from "../store/codec.ts";
 import { type Command, type CommandResult, refusalError } from "../store/command.ts";
 import {
   type CallOptions,
@@ -28,7 +27,6 @@ import {
   type Lease,
   type LeaseId,
   type LeaseStatus,
-  MAX_REQUEST_BYTES,
   type RangeRequest,
   type RangeResponse,
   type ReadOptions,
@@ -217,7 +215,7 @@ export class ReplicaKv implements Kv {
     options: CallOptions,
   ): Promise<Extract<CommandResult, { readonly kind: K }>> {
     const startedAtMs = this.#clock.now();
-    const reply = await this.#ask("Write", { kind: "command", command: encode(command) }, options);
+    const reply = await this.#ask("Write", { kind: "command", command: encodeProposal(command) }, options);
     if (reply.kind !== "applied") throw unexpected("a command", reply);
     const leftMs = startedAtMs + (options.timeoutMs ?? this.#config.timeoutMs) - this.#clock.now();
     // It is done: whether this member is up to date in time changes nothing about the answer.
@@ -266,21 +264,6 @@ export class ReplicaKv implements Kv {
   #signal({ signal }: CallOptions): AbortSignal {
     return signal ?? this.#closing.signal;
   }
-}
-
-function encode(command: Command): Uint8Array {
-  let bytes: Uint8Array;
-  try {
-    bytes = encodeCommand(command);
-  } catch (error) {
-    if (error instanceof CodecError) throw new KvError("invalid-request", `Write failed: ${error.message}`);
-    throw error;
-  }
-  if (bytes.length > MAX_REQUEST_BYTES) {
-    const message = `Write failed: ${bytes.length} bytes are more than the ${MAX_REQUEST_BYTES} that one request may have`;
-    throw new KvError("request-too-large", message);
-  }
-  return bytes;
 }
 
 function closedError(): KvError {

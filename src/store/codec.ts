@@ -12,6 +12,7 @@
  */
 import { BinaryReader, BinaryWriter, CodecError } from "../lib/binary.ts";
 import type { Command } from "./command.ts";
+import { KvError, MAX_REQUEST_BYTES } from "./kv.ts";
 import { readKind, readList, readTxn, writeKind, writeTxn } from "./request-codec.ts";
 
 const VERSION = 1;
@@ -37,6 +38,22 @@ export function encodeCommand(command: Command): Uint8Array {
       writer.varint(command.revision);
   }
   return writer.finish();
+}
+
+/** The same for a caller's request: @throws KvError request-too-large, invalid-request. */
+export function encodeProposal(command: Command): Uint8Array {
+  let bytes: Uint8Array;
+  try {
+    bytes = encodeCommand(command);
+  } catch (error) {
+    if (error instanceof CodecError) throw new KvError("invalid-request", `Write failed: ${error.message}`);
+    throw error;
+  }
+  if (bytes.length > MAX_REQUEST_BYTES) {
+    const message = `Write failed: ${bytes.length} bytes are more than the ${MAX_REQUEST_BYTES} that one request may have`;
+    throw new KvError("request-too-large", message);
+  }
+  return bytes;
 }
 
 /** @throws CodecError whenever the bytes are not exactly one command. */

@@ -8,6 +8,7 @@
  */
 import type { Clock } from "../lib/clock.ts";
 import { DeadlineQueue } from "../lib/deadline-queue.ts";
+import { decodeCommand, encodeProposal } from "./codec.ts";
 import { type Command, type CommandResult, refusalError } from "./command.ts";
 import {
   type CallOptions,
@@ -113,7 +114,8 @@ export class LocalKv implements Kv {
   }
 
   #apply<K extends CommandResult["kind"]>(command: Command, kind: K): Extract<CommandResult, { readonly kind: K }> {
-    const result = this.store.apply(command);
+    // By way of bytes, as in a cluster: the same limits, and nothing shared with the caller.
+    const result = this.store.apply(decodeCommand(encodeProposal(command)));
     if (result.kind === "refused") throw refusalError(result);
     if (result.kind !== kind) throw new Error(`Assertion failed: a ${command.kind} was answered by ${result.kind}`);
     return result as Extract<CommandResult, { readonly kind: K }>;
