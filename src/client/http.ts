@@ -172,9 +172,19 @@ function timeoutError(options: HttpOptions, request: HttpRequest): ClientError {
   );
 }
 
+/** Bun's own words speak of typing errors in a URL. */
+const CONNECT_REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such socket",
+  ECONNREFUSED: "nothing listens there",
+  ECONNRESET: "the connection was closed",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  ENOTFOUND: "the host's name is not known",
+};
+
 function unreachable(endpoint: Endpoint, error: unknown): ClientError {
   const code = typeof error === "object" && error !== null && "code" in error ? String(error.code) : "";
-  const why = code === "" ? reasonOf(error) : `${reasonOf(error)} (${code})`;
+  const why = CONNECT_REASONS[code] ?? reasonOf(error);
   const advice =
     endpoint.socketPath === undefined
       ? "Is flt listening there (listen_api)? Another address: --endpoint"
