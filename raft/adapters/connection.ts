@@ -1,0 +1,72 @@
+/**
+ * One socket that carries frames: what links and snapshot streams have in common.
+ *
+ * Invariants.
+ * - `closed` is told exactly once, with a reason, whoever ended it.
+ * - A malformed stream closes the connection; nothing after the bad frame is looked at.
+ *
+ * @module
+ */
+import type { Socket } from "node:net";
+import { reasonOf } from "../driver/snapshots.ts";
+import { type Frame, FrameReader } from "./frames.ts";
+
+export interface ConnectionHandler {
+  frame(frame: Frame): void;
+  closed(reason: string): void;
+}
+
+export class Connection {
+  readonly #socket: Socket;
+  readonly #reader = new FrameReader();
+  #handler: ConnectionHandler;
+  #open = true;
+
+  constructor(socket: Socket, handler: ConnectionHandler) {
+    this.#socket = socket;
+    this.#handler = handler;
+    socket.setNoDelay(true);
+    socket.on("data", (chunk: Buffer) => this.feed(chunk));
+    socket.on("error", (error) => this.close(reasonOf(error)));
+    socket.on("close", () => this.close("the other side closed it"));
+  }
+
+  get open(): boolean {
+    return this.#open;
+  }
+  /** Bytes that the kernel has not taken yet. */
+  get queuedBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  /** Another stage of the same conversation takes over. */
+  set handler(handler: ConnectionHandler) {
+    this.#handler = handler;
+  }
+
+  feed(chunk: Uint8Array): void {
+    this.#reader.push(chunk);
+    try {
+      while (this.#open) {
+        const frame = this.#reader.next();
+        if (frame === null) return;
+        this.#handler.frame(frame);
+      }
+    } catch (error) {
+      this.close(reasonOf(error));
+    }
+  }
+
+  write(bytes: Uint8Array): void {
+    if (this.#open) this.#socket.write(bytes);
+  }
+
+  /** @param lastWords Sent before the end, if the other side reads them in time. */
+  close(reason: string, lastWords?: Uint8Array): void {
+    if (!this.#open) return;
+    this.#open = false;
+    if (lastWords === undefined) this.#socket.destroy();
+    else this.#socket.end(lastWords, () => this.#socket.destroy());
+    this.#handler.closed(reason);
+  }
+}
