@@ -206,6 +206,8 @@ function settle(sim: Simulation, refuse: ReadonlySet<string>): void {
     refused = new Set();
     if (sim.cluster.isClean && decisions.placements.length + decisions.globals.length === 0) break;
   }
+  // A unit that made way for one whose own write was refused has moved for nothing: the two are written side by side.
+  if (refuse.size > 0) return;
   for (const [name, id] of before) {
     if (id === null || sim.at(name) === id || !sim.records.has(name)) continue;
     // It moved: the machine is dead or gone from it, or did not fit before, or does not fit now.

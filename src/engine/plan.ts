@@ -77,7 +77,22 @@ class Planner {
       this.#look(name);
       this.#lookAtUrgent();
     }
+    this.#takeBack();
     return this.#result();
+  }
+
+  /** What made a unit move may itself have moved on within this plan: then the unit stays where it runs. */
+  #takeBack(): void {
+    for (const name of this.#moved.keys()) {
+      const unit = this.#cluster.unit(name);
+      const from = unit?.job.machine ?? null;
+      if (unit === undefined || from === null || unit.place === from || unit.job.desiredState === "inactive") continue;
+      const host = this.#cluster.host(from);
+      if (host === undefined || host.machine === null) continue;
+      if (objection(unit, host, this.#cluster, "newcomer") !== null) continue;
+      this.#move(unit, from, "It can stay after all");
+      this.#lookAtUrgent();
+    }
   }
 
   #lookAtUrgent(): void {
