@@ -1,4 +1,8 @@
-/** @module flt cat: print unit files as the cluster holds them. */
+/**
+ * flt cat: print unit files as the cluster holds them.
+ *
+ * @module
+ */
 import { unitOptionFromEntity } from "../../model/entities.ts";
 import { serializeUnitFile } from "../../model/unit-file.ts";
 import { type Command, EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN_UNIT, note } from "../command.ts";

@@ -1,4 +1,8 @@
-/** @module flt destroy: remove units from the cluster. */
+/**
+ * flt destroy: remove units from the cluster.
+ *
+ * @module
+ */
 import { sendAll } from "../change.ts";
 import { type Command, EXIT_FAILED, EXIT_OK, line, note } from "../command.ts";
 import { unitArguments } from "../resolve.ts";

@@ -1,4 +1,8 @@
-/** @module flt help: the commands, or one of them. */
+/**
+ * flt help: the commands, or one of them.
+ *
+ * @module
+ */
 import { type Command, EXIT_OK } from "../command.ts";
 import { commandHelp, overviewHelp } from "../help.ts";
 import { COMMANDS, findCommand } from "./index.ts";

@@ -1,4 +1,8 @@
-/** @module flt journal: what a unit has logged, on its machine. */
+/**
+ * flt journal: what a unit has logged, on its machine.
+ *
+ * @module
+ */
 import { type Command, EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN_UNIT, note } from "../command.ts";
 import { unitArguments } from "../resolve.ts";
 import { UnitWatch } from "../watch.ts";

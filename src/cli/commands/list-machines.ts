@@ -1,4 +1,8 @@
-/** @module flt list-machines: the machines of the cluster. */
+/**
+ * flt list-machines: the machines of the cluster.
+ *
+ * @module
+ */
 import type { MachineEntity } from "../../model/entities.ts";
 import type { Command } from "../command.ts";
 import { machineIdLegend } from "../legend.ts";

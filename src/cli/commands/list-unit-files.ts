@@ -1,4 +1,8 @@
-/** @module flt list-unit-files: every unit of the cluster, what is wanted of it and where it is placed. */
+/**
+ * flt list-unit-files: every unit of the cluster, what is wanted of it and where it is placed.
+ *
+ * @module
+ */
 import { type UnitEntity, unitOptionFromEntity } from "../../model/entities.ts";
 import { parseRequirements } from "../../model/requirements.ts";
 import { shortHash, type UnitOption, unitHash } from "../../model/unit-file.ts";

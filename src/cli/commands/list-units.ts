@@ -1,4 +1,8 @@
-/** @module flt list-units: what systemd says of each unit, on each machine. */
+/**
+ * flt list-units: what systemd says of each unit, on each machine.
+ *
+ * @module
+ */
 import type { UnitStateEntity } from "../../model/entities.ts";
 import { shortHash } from "../../model/unit-file.ts";
 import type { Command } from "../command.ts";

@@ -1,4 +1,8 @@
-/** @module flt load: place units and load them into systemd, without starting them. */
+/**
+ * flt load: place units and load them into systemd, without starting them.
+ *
+ * @module
+ */
 import type { Command } from "../command.ts";
 import { bringUp } from "./bring-up.ts";
 import { BLOCK_FLAGS, UPLOAD_FLAGS } from "./shared-flags.ts";

@@ -1,4 +1,8 @@
-/** @module flt restart: stop units and start them again, where they are. */
+/**
+ * flt restart: stop units and start them again, where they are.
+ *
+ * @module
+ */
 import { patienceMs, sendAll, waitForGoals } from "../change.ts";
 import { type Command, type CommandContext, EXIT_FAILED, EXIT_OK, line, note } from "../command.ts";
 import { Goal, type Target } from "../goals.ts";

@@ -1,4 +1,8 @@
-/** @module flt start: run units, wherever they fit. */
+/**
+ * flt start: run units, wherever they fit.
+ *
+ * @module
+ */
 import type { Command } from "../command.ts";
 import { bringUp } from "./bring-up.ts";
 import { BLOCK_FLAGS, UPLOAD_FLAGS } from "./shared-flags.ts";

@@ -1,4 +1,8 @@
-/** @module flt status: what systemctl status says of units, on their machines. */
+/**
+ * flt status: what systemctl status says of units, on their machines.
+ *
+ * @module
+ */
 
 import { reasonLines } from "../change.ts";
 import {

@@ -1,4 +1,8 @@
-/** @module flt stop: stop units, keep them loaded where they are. */
+/**
+ * flt stop: stop units, keep them loaded where they are.
+ *
+ * @module
+ */
 import { type Command, EXIT_FAILED, note } from "../command.ts";
 import { withKnownUnits } from "./known-units.ts";
 import { BLOCK_FLAGS } from "./shared-flags.ts";

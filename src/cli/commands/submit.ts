@@ -1,4 +1,8 @@
-/** @module flt submit: upload units without placing them. */
+/**
+ * flt submit: upload units without placing them.
+ *
+ * @module
+ */
 import type { Command } from "../command.ts";
 import { bringUp } from "./bring-up.ts";
 import { UPLOAD_FLAGS } from "./shared-flags.ts";

@@ -1,4 +1,8 @@
-/** @module flt unload: take units off their machines, keep their files in the cluster. */
+/**
+ * flt unload: take units off their machines, keep their files in the cluster.
+ *
+ * @module
+ */
 import type { Command } from "../command.ts";
 import { withKnownUnits } from "./known-units.ts";
 import { BLOCK_FLAGS } from "./shared-flags.ts";

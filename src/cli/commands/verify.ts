@@ -1,4 +1,8 @@
-/** @module flt verify: gone with signed units. */
+/**
+ * flt verify: gone with signed units.
+ *
+ * @module
+ */
 import { SigningError } from "../change.ts";
 import type { Command } from "../command.ts";
 

@@ -1,4 +1,8 @@
-/** @module flt version: the version of this executable. */
+/**
+ * flt version: the version of this executable.
+ *
+ * @module
+ */
 import { VERSION } from "../../lib/version.ts";
 import { type Command, EXIT_OK, line } from "../command.ts";
 

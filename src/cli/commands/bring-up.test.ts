@@ -1,0 +1,278 @@
+/**
+ * Submit, load and start: what is uploaded, what is waited for, what is said meanwhile.
+ *
+ * @module
+ */
+import { beforeEach, describe, expect, test } from "bun:test";
+import { CliWorld, M1, M2 } from "../../../test/fakes/cli-world.ts";
+import { settle } from "../../../test/fakes/manual-clock.ts";
+import { KvError } from "../../registry/types.ts";
+
+const HELLO = "[Unit]\nDescription=Hello World\n[Service]\nExecStart=/bin/true\n";
+const OTHER = "[Service]\nExecStart=/bin/false\n";
+const GLOBAL = `${HELLO}[X-Fleet]\nGlobal=true\n`;
+
+let world: CliWorld;
+beforeEach(() => {
+  world = new CliWorld();
+  world.files.set("hello.service", HELLO);
+  world.files.set("units/other.service", OTHER);
+  world.files.set("everywhere.service", GLOBAL);
+});
+
+describe("start", () => {
+  test("a new unit: created, awaited, named with its machine", async () => {
+    world.fleet.autoplace(M1);
+    expect(await world.run("start", "hello.service")).toEqual({
+      status: 0,
+      out: "Unit hello.service inactive\nUnit hello.service launched on 113f16a7.../172.17.8.103\n",
+      err: "",
+    });
+    expect(world.fleet.writes).toEqual(["put hello.service launched"]);
+    expect(world.requests.length).toBe(2);
+  });
+
+  test("one that is launched already: nothing said, nothing done", async () => {
+    world.fleet.autoplace(M1);
+    await world.run("start", "hello");
+    expect(await world.run("start", "hello.service")).toEqual({ status: 0, out: "", err: "" });
+  });
+
+  test("waits for the end of systemd's job, not for the first word of it", async () => {
+    const running = world.start(["start", "hello.service"]);
+    await settle();
+    expect(running.said.out).toBe("Unit hello.service inactive\n");
+    world.fleet.place("hello.service", M2);
+    world.fleet.setReport({ name: "hello.service", machineId: M2, jobState: "loaded", active: "inactive" });
+    world.fleet.setReport({ name: "hello.service", machineId: M2, pending: "start", active: "inactive" });
+    world.fleet.setReport({ name: "hello.service", machineId: M2, pending: "start", active: "activating" });
+    await settle();
+    expect(running.said.out).toBe("Unit hello.service inactive\n");
+    world.fleet.setReport({ name: "hello.service", machineId: M2 });
+    expect((await running.done).out).toEndWith("Unit hello.service launched on 22222222.../172.17.8.104\n");
+  });
+
+  test("a oneshot that is done is a success", async () => {
+    const running = world.start(["start", "hello.service"]);
+    await settle();
+    world.fleet.place("hello.service", M1);
+    world.fleet.setReport({ name: "hello.service", machineId: M1, active: "inactive", sub: "dead" });
+    expect((await running.done).status).toBe(0);
+  });
+
+  test("a start that failed: the unit's result, exit 1", async () => {
+    const running = world.start(["start", "hello.service"]);
+    await settle();
+    world.fleet.place("hello.service", M1);
+    world.fleet.setReport({
+      name: "hello.service",
+      machineId: M1,
+      active: "failed",
+      sub: "failed",
+      result: "exit-code",
+    });
+    expect(await running.done).toMatchObject({
+      status: 1,
+      err: "Unit hello.service failed on 113f16a7.../172.17.8.103: systemd says failed/failed (Result: exit-code)\n",
+    });
+  });
+
+  test("a problem of the order before this one is not this one's", async () => {
+    world.fleet.autoplace(M1);
+    await world.run("load", "hello.service");
+    world.fleet.react = null;
+    world.fleet.setReport({ name: "hello.service", machineId: M1, jobState: "loaded", problem: "stop timed out" });
+    const running = world.start(["start", "hello.service"]);
+    await world.clock.advance(9_000);
+    expect(running.said.err).toBe("");
+    await world.clock.advance(2_000);
+    expect(await running.done).toMatchObject({
+      status: 1,
+      err: "Unit hello.service failed on 113f16a7.../172.17.8.103: stop timed out\n",
+    });
+  });
+
+  test("cannot be placed: says why, once per change, while it waits", async () => {
+    const running = world.start(["start", "hello.service"]);
+    await settle();
+    const reasons = [{ machineId: M1, reason: "it has no ssd" }];
+    world.fleet.setReasons("hello.service", reasons);
+    await settle();
+    world.fleet.setReasons("hello.service", reasons);
+    await settle();
+    const said = "Unit hello.service cannot be placed yet:\n  113f16a7.../172.17.8.103: it has no ssd\n";
+    expect(running.said.err).toBe(said);
+    world.fleet.setReasons("hello.service", [{ machineId: "", reason: "no machine is registered" }]);
+    await settle();
+    expect(running.said.err).toBe(`${said}Unit hello.service cannot be placed yet:\n  no machine is registered\n`);
+    world.fleet.autoplace(M1);
+    world.fleet.react?.("hello.service");
+    expect((await running.done).status).toBe(0);
+  });
+
+  test("many at once: one stream, each unit's line", async () => {
+    world.fleet.autoplace(M1);
+    const names = Array.from({ length: 300 }, (_, index) => `u${index}.service`);
+    for (const name of names) world.files.set(name, OTHER);
+    const { status, out } = await world.run("start", ...names);
+    expect(status).toBe(0);
+    expect(out.split("\n").filter((line) => line.includes(" launched on ")).length).toBe(300);
+    expect(world.requests.length).toBe(301);
+    expect(world.requests[0]).toBe("POST /flt/v1/events");
+  });
+
+  test("--no-block, --block-attempts and globals", async () => {
+    expect((await world.run("start", "--no-block", "hello.service")).out).toBe(
+      "Unit hello.service inactive\nTriggered unit hello.service start\n",
+    );
+    expect((await world.run("start", "everywhere.service")).out).toBe(
+      "Unit everywhere.service inactive\nTriggered global unit everywhere.service start\n",
+    );
+    const running = world.start(["start", "--block-attempts=2", "units/other.service"]);
+    await world.clock.advance(4_000);
+    expect(await running.done).toMatchObject({
+      status: 1,
+      err: "Error waiting for units: timed out waiting for unit other.service to report state launched\n",
+    });
+  });
+
+  test("destroyed or changed by someone else meanwhile: the wait ends", async () => {
+    const one = world.start(["start", "hello.service"]);
+    const other = world.start(["start", "units/other.service"]);
+    await settle();
+    await world.fleet.destroyUnit("hello.service");
+    await world.fleet.setDesiredState("other.service", "loaded");
+    expect((await one.done).err).toBe("Unit hello.service was destroyed meanwhile\n");
+    expect((await other.done).err).toContain("its desired state was changed to loaded by someone else");
+  });
+
+  test("Ctrl-C says what goes on without it", async () => {
+    const running = world.start(["start", "hello.service"]);
+    await settle();
+    running.interrupt();
+    expect(await running.done).toMatchObject({
+      status: 130,
+      err: "Stopped waiting for [hello.service]: what was asked for goes on without this command\nInterrupted\n",
+    });
+    expect(world.fleet.listeners).toBe(0);
+  });
+
+  test("a lost connection is taken up again", async () => {
+    const running = world.start(["start", "hello.service"]);
+    await settle();
+    world.cutStreams();
+    await settle();
+    expect(running.said.err).toBe("The event stream has ended. Trying again\n");
+    world.connectionError = new Error("connection refused");
+    await world.clock.advance(5_000);
+    world.connectionError = null;
+    world.fleet.autoplace(M1);
+    world.fleet.react?.("hello.service");
+    await world.clock.advance(5_000);
+    expect(await running.done).toMatchObject({ status: 0 });
+  });
+
+  test("a daemon that does not come back ends the wait", async () => {
+    const running = world.start(["start", "hello.service"]);
+    await settle();
+    world.connectionError = new Error("connection refused");
+    world.cutStreams();
+    await world.clock.advance(70_000);
+    const { status, err } = await running.done;
+    expect(status).toBe(1);
+    expect(err).toContain("Stopped waiting for [hello.service]");
+    expect(err).toContain("Cannot reach flt at unix:///run/flt.sock: connection refused");
+  });
+
+  test("what cannot be resolved stops everything before anything was done", async () => {
+    const { status, err } = await world.run("start", "hello.service", "nobody.service");
+    expect(status).toBe(1);
+    expect(err).toBe("Error creating units: unable to find Unit(nobody.service) in Registry or on filesystem\n");
+    world.files.set("bad.service", "[X-Fleet]\nGlobal=true\nMachineID=113f16a7\n");
+    expect((await world.run("start", "hello.service", "bad.service")).err).toContain("MachineID with Global");
+    world.files.set("broken.service", "[Service]\nnonsense\n");
+    expect((await world.run("start", "broken.service")).err).toContain("line 2");
+    expect((await world.run("start", "no good.service")).status).toBe(1);
+    expect(world.fleet.writes).toEqual([]);
+  });
+
+  test("the cluster's refusal is passed on, and the other units are not held up", async () => {
+    world.fleet.autoplace(M1);
+    const put = world.fleet.putUnit.bind(world.fleet);
+    world.fleet.putUnit = async (name, ...rest) => {
+      if (name === "other.service") throw new KvError("unknown-fate", "the leader was lost");
+      return await put(name, ...rest);
+    };
+    const { status, out, err } = await world.run("start", "units/other.service", "hello.service");
+    expect(status).toBe(1);
+    expect(out).toContain("Unit hello.service launched");
+    expect(err).toStartWith("Error starting unit other.service: The change may or may not have happened");
+  });
+
+  test("no arguments; --sign", async () => {
+    expect(await world.run("start")).toEqual({ status: 0, out: "", err: "No units given\n" });
+    expect((await world.run("start", "--sign", "hello.service")).status).toBe(2);
+    world.fleet.autoplace(M1);
+    expect((await world.run("start", "--sign=false", "hello.service")).status).toBe(0);
+  });
+});
+
+describe("resolution", () => {
+  test("instances: template in the registry, then beside the path", async () => {
+    world.files.set("dir/web@.service", HELLO);
+    expect(await world.run("submit", "dir/web@1", "dir/web@2.service")).toMatchObject({
+      status: 0,
+      out: "Unit web@1.service inactive\nUnit web@2.service inactive\n",
+    });
+    await world.run("submit", "dir/web@.service");
+    expect((await world.run("submit", "web@3")).status).toBe(0);
+    world.files.set("dir/web@.service", OTHER);
+    const { out, err } = await world.run("submit", "dir/web@4");
+    expect(out).toBe("Unit web@4.service inactive\n");
+    expect(err).toBe(
+      "WARNING: Unit web@.service in registry differs from local template unit file web@.service. Add --replace to override.\n",
+    );
+    expect(world.fleet.job("web@4.service")?.hash).toBe(world.fleet.job("web@1.service")?.hash ?? "");
+    expect((await world.run("start", "web@.service")).err).toContain("cannot activate template");
+    expect((await world.run("submit", "nope@1")).err).toBe(
+      "Error creating units: unable to find Unit(nope@1.service) or template Unit(nope@.service) in Registry or on filesystem\n",
+    );
+  });
+
+  test("--replace: by state and command", async () => {
+    await world.run("submit", "hello.service");
+    expect((await world.run("submit", "hello.service")).err).toBe("");
+    expect((await world.run("submit", "--replace", "hello.service")).err).toBe(
+      "Found same Unit(hello.service) in Registry, nothing to do\n",
+    );
+    world.files.set("hello.service", OTHER);
+    expect(await world.run("submit", "hello.service")).toEqual({
+      status: 0,
+      out: "",
+      err: "WARNING: Unit hello.service in registry differs from local unit file hello.service. Add --replace to override.\n",
+    });
+    expect((await world.run("submit", "--replace", "hello.service")).status).toBe(0);
+    expect((await world.run("cat", "hello.service")).out).toBe(OTHER);
+
+    world.fleet.autoplace(M1);
+    await world.run("start", "hello.service");
+    world.files.set("hello.service", HELLO);
+    for (const command of ["submit", "load"]) {
+      expect(await world.run(command, "--replace", "hello.service")).toMatchObject({
+        status: 1,
+        err: "Warning: can not replace Unit(hello.service) in state 'launched', use the appropriate command\n",
+      });
+    }
+    expect(await world.run("start", "--replace", "hello.service")).toMatchObject({
+      status: 0,
+      out: "Unit hello.service launched on 113f16a7.../172.17.8.103\n",
+    });
+  });
+
+  test("unknown options are a warning", async () => {
+    world.files.set("odd.service", `${HELLO}[X-Fleet]\nMachineIDs=x\n`);
+    const { status, err } = await world.run("submit", "odd.service");
+    expect(status).toBe(0);
+    expect(err).toContain('WARNING: Unit odd.service: Unknown option "MachineIDs"');
+  });
+});

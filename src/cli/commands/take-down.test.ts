@@ -1,0 +1,169 @@
+/**
+ * Load, stop, unload, restart and destroy of units that exist; their status and journal.
+ *
+ * @module
+ */
+import { beforeEach, describe, expect, test } from "bun:test";
+import { CliWorld, M1, M2 } from "../../../test/fakes/cli-world.ts";
+import { settle } from "../../../test/fakes/manual-clock.ts";
+
+const HELLO = "[Unit]\nDescription=Hello World\n[Service]\nExecStart=/bin/true\n";
+const OTHER = "[Service]\nExecStart=/bin/false\n";
+const GLOBAL = `${HELLO}[X-Fleet]\nGlobal=true\n`;
+
+let world: CliWorld;
+beforeEach(() => {
+  world = new CliWorld();
+  world.files.set("hello.service", HELLO);
+  world.files.set("units/other.service", OTHER);
+  world.files.set("everywhere.service", GLOBAL);
+});
+
+describe("load, stop, unload, restart, destroy", () => {
+  beforeEach(async () => {
+    world.fleet.autoplace(M1);
+    await world.run("start", "hello.service", "units/other.service");
+    world.fleet.writes.length = 0;
+  });
+
+  test("stop and unload end with what they did", async () => {
+    expect(await world.run("stop", "hello.service", "other.service")).toEqual({
+      status: 0,
+      out: "Unit hello.service loaded on 113f16a7.../172.17.8.103\nUnit other.service loaded on 113f16a7.../172.17.8.103\n",
+      err: "Successfully stopped units [hello.service other.service].\n",
+    });
+    expect((await world.run("stop", "hello.service")).err).toBe("Successfully stopped units [].\n");
+    expect(await world.run("unload", "hello.service", "other.service")).toEqual({
+      status: 0,
+      out: "Unit hello.service inactive\nUnit other.service inactive\n",
+      err: "Successfully unloaded units [hello.service other.service].\n",
+    });
+  });
+
+  test("an inactive unit cannot be stopped, and nothing else is", async () => {
+    await world.run("unload", "hello.service");
+    world.fleet.writes.length = 0;
+    expect(await world.run("stop", "other.service", "hello.service")).toMatchObject({
+      status: 1,
+      err: "Unable to stop unit hello.service in state inactive\n",
+    });
+    expect(world.fleet.writes).toEqual([]);
+  });
+
+  test("a unit that waits for a place is stopped at once", async () => {
+    world.fleet.react = null;
+    world.files.set("waiting.service", OTHER);
+    await world.run("start", "--no-block", "waiting.service");
+    expect(await world.run("stop", "waiting.service")).toMatchObject({
+      status: 0,
+      out: "Unit waiting.service inactive\n",
+    });
+  });
+
+  test("stop waits until systemd has stopped it", async () => {
+    world.fleet.react = null;
+    const running = world.start(["stop", "hello.service"]);
+    await settle();
+    world.fleet.setReport({ name: "hello.service", machineId: M1, pending: "stop", active: "deactivating" });
+    await settle();
+    expect(running.said.out).toBe("");
+    world.fleet.setReport({ name: "hello.service", machineId: M1, jobState: "loaded", active: "failed" });
+    expect((await running.done).status).toBe(0);
+  });
+
+  test("load stops what was started", async () => {
+    expect((await world.run("load", "hello.service")).out).toBe(
+      "Unit hello.service loaded on 113f16a7.../172.17.8.103\n",
+    );
+    expect(await world.run("load", "hello.service")).toMatchObject({ status: 0, out: "" });
+  });
+
+  test("restart: launched are stopped first, loaded started, inactive passed over", async () => {
+    await world.run("stop", "other.service");
+    world.files.set("third.service", OTHER);
+    await world.run("submit", "third.service");
+    world.fleet.writes.length = 0;
+    const { status, out, err } = await world.run("restart", "hello", "other", "third");
+    expect(status).toBe(0);
+    expect(out).toContain("Unit hello.service loaded on");
+    expect(out).toContain("Unit hello.service launched on");
+    expect(err).toBe("Unit third.service is inactive: it is not restarted\n");
+    expect(world.fleet.writes).toEqual([
+      "state hello.service loaded",
+      "state hello.service launched",
+      "state other.service launched",
+    ]);
+  });
+
+  test("restart of a global unit stops it on each machine first", async () => {
+    await world.run("start", "everywhere.service");
+    const { out } = await world.run("restart", "everywhere.service");
+    expect(out).toBe("Unit everywhere.service stopped on 2 machines\nTriggered global unit everywhere.service start\n");
+  });
+
+  test("destroy", async () => {
+    expect(await world.run("destroy", "hello.service", "other")).toEqual({
+      status: 0,
+      out: "Destroyed hello.service\nDestroyed other.service\n",
+      err: "",
+    });
+  });
+
+  test("unknown units: exit 5; as fleetctl, fleet's words and 0", async () => {
+    for (const command of ["stop", "unload", "destroy", "restart"]) {
+      expect(await world.run(command, "nobody")).toMatchObject({
+        status: 5,
+        err: "Units not found in registry: nobody.service\n",
+      });
+      expect(await world.start([command, "nobody"], "fleetctl").done).toMatchObject({
+        status: 0,
+        err: "Units not found in registry\n",
+      });
+    }
+    expect((await world.run("stop", "hello", "nobody")).status).toBe(5);
+    expect((await world.run("cat", "nobody")).status).toBe(5);
+  });
+});
+
+describe("status and journal", () => {
+  beforeEach(async () => {
+    world.fleet.autoplace(M1);
+    await world.run("start", "hello.service", "everywhere.service");
+  });
+
+  test("status passes systemctl's text through; a blank line between units; each machine of a global", async () => {
+    expect(await world.run("status", "hello", "everywhere")).toEqual({
+      status: 0,
+      out:
+        "status of hello.service on 113f\n\n" +
+        "==> 113f16a7.../172.17.8.103 <==\nstatus of everywhere.service on 113f\n\n" +
+        "==> 22222222.../172.17.8.104 <==\nstatus of everywhere.service on 2222\n",
+      err: "",
+    });
+    world.fleet.setReport({ name: "hello.service", machineId: M1, active: "failed", sub: "failed" });
+    expect((await world.run("status", "hello")).status).toBe(3);
+    expect((await world.run("status", "nobody")).status).toBe(5);
+  });
+
+  test("status of a unit that is nowhere says why", async () => {
+    world.fleet.react = null;
+    await world.run("start", "--no-block", "units/other.service");
+    world.fleet.setReasons("other.service", [{ machineId: M2, reason: "it conflicts with hello.service" }]);
+    expect(await world.run("status", "other")).toMatchObject({
+      status: 3,
+      out: "other.service is on no machine; desired state: launched\nIn its way:\n  22222222.../172.17.8.104: it conflicts with hello.service\n",
+    });
+  });
+
+  test("journal", async () => {
+    expect((await world.run("journal", "--lines=3", "hello")).out).toBe(
+      'journal of hello.service on 113f {"lines":3,"follow":false,"output":"short"}\n',
+    );
+    expect((await world.run("journal", "-f", "--output", "cat", "everywhere")).out).toBe(
+      '113f16a7: journal of everywhere.service on 113f {"lines":10,"follow":true,"output":"cat"}\n' +
+        '22222222: journal of everywhere.service on 2222 {"lines":10,"follow":true,"output":"cat"}\n',
+    );
+    expect((await world.run("journal", "hello", "everywhere")).status).toBe(1);
+    expect((await world.run("journal", "--lines=many", "hello")).status).toBe(2);
+  });
+});
