@@ -155,16 +155,31 @@ export class RegistryView implements EngineView {
   }
 
   async sync(options: CallOptions = {}): Promise<void> {
-    const work = this.#freshRevision().then((revision) => this.#whenReached(revision));
-    await this.#bounded(work, "the store's present revision", options);
+    let isAnswered = false;
+    const work = this.#freshRevision().then((revision) => {
+      isAnswered = true;
+      return this.#whenReached(revision);
+    });
+    // Without an answer the store is the culprit, not this view: no quorum confirmed a leader in time.
+    await this.#bounded(work, options, (timeoutMs) =>
+      isAnswered
+        ? this.#behind("the store's present revision", timeoutMs)
+        : `Cannot read the cluster's state: no quorum: this member cannot reach a leader within ${timeoutMs} ms`,
+    );
   }
 
   async reached(revision: Revision, options: CallOptions = {}): Promise<void> {
     if (this.#revision >= revision) return;
-    await this.#bounded(this.#whenReached(revision), `revision ${revision}`, options);
+    await this.#bounded(this.#whenReached(revision), options, (timeoutMs) =>
+      this.#behind(`revision ${revision}`, timeoutMs),
+    );
   }
 
-  #bounded(work: Promise<void>, goal: string, options: CallOptions): Promise<void> {
+  #behind(goal: string, timeoutMs: number): string {
+    return `Cannot bring the view of the cluster up to ${goal} within ${timeoutMs} ms: it stands at ${this.#revision}`;
+  }
+
+  #bounded(work: Promise<void>, options: CallOptions, late: (timeoutMs: number) => string): Promise<void> {
     const timeoutMs = options.timeoutMs ?? SYNC_TIMEOUT_MS;
     return within(this.#clock, work, {
       timeoutMs,
@@ -172,10 +187,7 @@ export class RegistryView implements EngineView {
       error: (why) =>
         why === "aborted"
           ? new KvError("cancelled", "Cancelled waiting for the view of the cluster")
-          : new KvError(
-              "unavailable",
-              `Cannot bring the view of the cluster up to ${goal} within ${timeoutMs} ms: it stands at ${this.#revision}`,
-            ),
+          : new KvError("unavailable", late(timeoutMs)),
     });
   }
 
