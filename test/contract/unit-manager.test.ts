@@ -4,7 +4,11 @@
  *
  * @module
  */
+import { connectSystemd } from "../../src/agent/systemd/index.ts";
+import { SILENT_LOG } from "../../src/lib/log.ts";
+import { systemClock } from "../../src/platform/clock.ts";
 import { FakeUnitManager } from "../fakes/unit-manager.ts";
+import { systemdContract } from "./systemd.ts";
 import { type Subject, unitManagerContract } from "./unit-manager.ts";
 
 const HOST_UNIT = "systemd-journald.service";
@@ -19,11 +23,9 @@ const unitsDirectory = process.env.FLT_TEST_SYSTEMD;
 if (unitsDirectory !== undefined) {
   for (const kind of ["system", "private"] as const) {
     unitManagerContract(`systemd over the ${kind} socket`, async (): Promise<Subject> => {
-      const { connectSystemd } = await import("../../src/agent/systemd/systemd-manager.ts");
-      const { systemClock } = await import("../../src/platform/clock.ts");
-      const { SILENT_LOG } = await import("../../src/lib/log.ts");
       const units = await connectSystemd({ unitsDirectory, clock: systemClock, log: SILENT_LOG, kinds: [kind] });
       return { units, hostUnit: HOST_UNIT, close: async () => units.close() };
     });
   }
+  systemdContract(unitsDirectory);
 }

@@ -1,0 +1,25 @@
+import { expect, test } from "bun:test";
+import { unitJournal, unitStatus } from "./inspect.ts";
+
+const { signal } = new AbortController();
+const journal = { lines: 10, follow: false, output: "short" };
+
+test("what is no unit name never reaches a command line", () => {
+  for (const name of ["--help", "-n", "a b.service", "a.service\n", "../x.service", ""]) {
+    expect(() => unitStatus(name, signal)).toThrow(expect.objectContaining({ code: "bad-request" }));
+    expect(() => unitJournal(name, journal, signal)).toThrow(expect.objectContaining({ code: "bad-request" }));
+  }
+});
+
+test("lines and output are checked", () => {
+  for (const lines of [-1, 1.5, Number.NaN, 1e9]) {
+    expect(() => unitJournal("a.service", { ...journal, lines }, signal)).toThrow("lines must be");
+  }
+  expect(() => unitJournal("a.service", { ...journal, output: "short --merge" }, signal)).toThrow(
+    'output "short --merge" is not one of short',
+  );
+});
+
+test("an aborted signal starts nothing", async () => {
+  expect(await unitStatus("a.service", AbortSignal.abort()).next()).toEqual({ done: true, value: -1 });
+});
