@@ -9,18 +9,19 @@ import type { JobState } from "../../model/states.ts";
 import type { UnitOption } from "../../model/unit-file.ts";
 import type { ClusterView, Job } from "../../registry/types.ts";
 
-/** The view hands out one object for each unit file: what was read of it once holds as long as that object lives. */
-const globalFiles = new WeakMap<readonly UnitOption[], boolean>();
+/** Whether a file is global follows from its content, which its hash names: read once, it holds for ever. */
+const globalByHash = new Map<string, boolean>();
+/** More files than a large cluster has; then the cache starts anew. */
+const MAX_CACHED_FILES = 10_000;
 
-/** `Global` has no specifiers that depend on the name, so one answer serves all units with this file. */
 export function isGlobalUnit(view: ClusterView, job: Job): boolean {
+  const cached = globalByHash.get(job.hash);
+  if (cached !== undefined) return cached;
   const options = view.options(job.hash);
   if (options === undefined) return false;
-  let isGlobal = globalFiles.get(options);
-  if (isGlobal === undefined) {
-    isGlobal = parsesAsGlobal(job.name, options);
-    globalFiles.set(options, isGlobal);
-  }
+  const isGlobal = parsesAsGlobal(job.name, options);
+  if (globalByHash.size >= MAX_CACHED_FILES) globalByHash.clear();
+  globalByHash.set(job.hash, isGlobal);
   return isGlobal;
 }
 
