@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { dlopen, ptr } from "bun:ffi";
 import { Cluster, FLT_BINARY, missingForHosts } from "../hosts/lib/cluster.ts";
 import { leaderOf, names, sleeper, waitActive, writeUnits } from "../hosts/lib/fleet.ts";
 import type { Host } from "../hosts/lib/host.ts";
@@ -22,8 +23,14 @@ function quantile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
 }
 
+const CLOCK_MONOTONIC = 1;
+const libc = dlopen("libc.so.6", { clock_gettime: { args: ["i32", "ptr"], returns: "i32" } });
+const timespec = new BigInt64Array(2);
+
+/** The clock that systemd stamps with; Bun's own count from their process's start. */
 function nowMs(): number {
-  return Number(process.hrtime.bigint()) / 1e6;
+  libc.symbols.clock_gettime(CLOCK_MONOTONIC, ptr(timespec));
+  return Number(timespec[0]) * 1_000 + Number(timespec[1]) / 1e6;
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {
