@@ -20,21 +20,20 @@ import type { Scheduled, ScheduleWatch } from "./types.ts";
 
 export function watchSchedule(kv: Kv, keys: Keys, machineId: MachineId, log: Log): ScheduleWatch {
   const stop = new AbortController();
-  const set = new WantedSet(keys, log);
   return {
     close: () => stop.abort(),
     async *[Symbol.asyncIterator]() {
       if (stop.signal.aborted) return;
       const range = keys.scheduleOf(machineId);
       const listed = await list(kv, range, stop.signal);
-      if (listed === null) return;
+      if (listed === null || stop.signal.aborted) return;
+      const set = new WantedSet(keys, log);
       for (const item of listed.kvs) set.put(item);
       const watch = kv.watch({ ...range, startRevision: listed.revision + 1 });
       const end = () => watch.close();
       stop.signal.addEventListener("abort", end);
       try {
-        yield set.toArray();
-        yield* latestSets(watch, set, stop.signal);
+        yield* new SetReader(watch, set).sets(stop.signal);
       } finally {
         stop.signal.removeEventListener("abort", end);
         watch.close();
@@ -53,43 +52,49 @@ async function list(kv: Kv, range: KeyRange, signal: AbortSignal): Promise<Range
   }
 }
 
-/** Reads the watch ahead of the consumer and yields the set as it stands whenever the consumer asks and something changed. */
-async function* latestSets(watch: Watch, set: WantedSet, signal: AbortSignal): AsyncGenerator<readonly Scheduled[]> {
-  let wake = Promise.withResolvers<void>();
-  let changed = false;
-  let end: { readonly error: unknown } | null = null;
-  const follow = async () => {
-    for await (const batch of watch) {
-      for (const event of batch.events) {
-        if (event.type === "put") set.put(event.kv);
-        else set.delete(event.kv);
-        changed = true;
+/** Reads the watch ahead of the consumer; yields the set as it stands whenever the consumer asks and something changed. */
+class SetReader {
+  readonly #set: WantedSet;
+  #wake = Promise.withResolvers<void>();
+  #isChanged = true;
+  #end: { readonly error: unknown } | null = null;
+
+  constructor(watch: Watch, set: WantedSet) {
+    this.#set = set;
+    this.#wake.resolve();
+    void this.#follow(watch);
+  }
+
+  async *sets(signal: AbortSignal): AsyncGenerator<readonly Scheduled[]> {
+    for (;;) {
+      await this.#wake.promise;
+      this.#wake = Promise.withResolvers<void>();
+      if (signal.aborted) return;
+      if (this.#isChanged) {
+        this.#isChanged = false;
+        yield this.#set.toArray();
       }
-      wake.resolve();
+      if (this.#end === null) continue;
+      if (this.#end.error !== null) throw this.#end.error;
+      return;
     }
-  };
-  follow().then(
-    () => {
-      end = { error: null };
-      wake.resolve();
-    },
-    (error: unknown) => {
-      end = { error };
-      wake.resolve();
-    },
-  );
-  for (;;) {
-    await wake.promise;
-    wake = Promise.withResolvers<void>();
-    if (signal.aborted) return;
-    if (changed) {
-      changed = false;
-      yield set.toArray();
+  }
+
+  async #follow(watch: Watch): Promise<void> {
+    try {
+      for await (const batch of watch) {
+        for (const event of batch.events) {
+          if (event.type === "put") this.#set.put(event.kv);
+          else this.#set.delete(event.kv);
+          this.#isChanged = true;
+        }
+        this.#wake.resolve();
+      }
+      this.#end = { error: null };
+    } catch (error) {
+      this.#end = { error };
     }
-    const ended = end as { readonly error: unknown } | null;
-    if (ended === null) continue;
-    if (ended.error !== null) throw ended.error;
-    return;
+    this.#wake.resolve();
   }
 }
 

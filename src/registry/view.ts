@@ -231,7 +231,7 @@ export class RegistryView implements EngineView {
       const before = this.#revision;
       try {
         const revision = await this.#list();
-        await this.#follow(revision);
+        if (!signal.aborted) await this.#follow(revision);
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
         if (signal.aborted) return;
