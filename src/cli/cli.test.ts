@@ -50,6 +50,15 @@ describe("the command line itself", () => {
     expect((await world.run("list-machines")).status).toBe(2);
   });
 
+  test("fleetctl beside fleetd finds fleet's socket", async () => {
+    world.connectionError = new Error("refused");
+    world.files.set("/var/run/fleet.sock", "");
+    expect((await world.run("list-machines")).err).toContain("unix:///run/flt.sock");
+    expect((await world.start(["list-machines"], "fleetctl").done).err).toContain("unix:///var/run/fleet.sock");
+    world.files.set("/run/flt.sock", "");
+    expect((await world.start(["list-machines"], "fleetctl").done).err).toContain("unix:///run/flt.sock");
+  });
+
   test("refusals with their words", async () => {
     const cases: readonly (readonly [string[], number, string])[] = [
       [["--endpoint=ftp://x", "list-machines"], 1, "Cannot use endpoint"],

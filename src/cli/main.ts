@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import type { Clock } from "../lib/clock.ts";
 import { EXIT_OK } from "./command.ts";
 import { run } from "./run.ts";
@@ -20,15 +20,20 @@ const REAL_CLOCK: Clock = {
   },
 };
 
-/** What has been handed to stdout and not been taken yet; one write after another keeps the order. */
-class Stdout {
+/** What has been handed to a stream and not been taken yet; one write after another keeps the order. */
+class Output {
+  readonly #stream: NodeJS.WriteStream;
   #tail: Promise<void> = Promise.resolve();
+
+  constructor(stream: NodeJS.WriteStream) {
+    this.#stream = stream;
+  }
 
   write(data: string | Uint8Array): Promise<void> {
     this.#tail = this.#tail.then(
       () =>
         new Promise((resolve) => {
-          process.stdout.write(data, () => resolve());
+          this.#stream.write(data, () => resolve());
         }),
     );
     return this.#tail;
@@ -44,7 +49,8 @@ export async function runCli(argv: readonly string[], program: string): Promise<
   process.once("SIGINT", () => interrupt.abort());
   process.once("SIGTERM", () => interrupt.abort());
   process.stdout.on("error", () => process.exit(EXIT_OK));
-  const stdout = new Stdout();
+  const stdout = new Output(process.stdout);
+  const stderr = new Output(process.stderr);
   const world: World = {
     environment: process.env,
     fetch: (url, init) => fetch(url, init as RequestInit),
@@ -55,12 +61,14 @@ export async function runCli(argv: readonly string[], program: string): Promise<
     },
     outBytes: (bytes) => stdout.write(bytes),
     err: (text) => {
-      process.stderr.write(text);
+      void stderr.write(text);
     },
     readFile,
+    exists: existsSync,
   };
   const status = await run(argv, program, world);
   await stdout.flushed();
+  await stderr.flushed();
   return status;
 }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ClientError, FleetClient, parseEndpoint, type TlsFiles } from "../client/index.ts";
+import { ClientError, DEFAULT_ENDPOINT, FleetClient, parseEndpoint, type TlsFiles } from "../client/index.ts";
 import { decodeText } from "../lib/text.ts";
 import { VERSION } from "../lib/version.ts";
 import { SigningError } from "./change.ts";
@@ -14,6 +14,8 @@ import { FlagValues, splitArguments, UsageError } from "./flags.ts";
 import { applyEnvironment, GLOBAL_FLAGS } from "./global-flags.ts";
 import { commandHelp, overviewHelp } from "./help.ts";
 import type { World } from "./world.ts";
+
+const FLEET_ENDPOINT = "unix:///var/run/fleet.sock";
 
 export const ALL_COMMANDS: readonly Command[] = [...COMMANDS, help];
 
@@ -30,6 +32,7 @@ async function dispatch(argv: readonly string[], program: string, world: World):
   const { given, words } = splitArguments(argv, allFlags);
   const ownFlags = new Set(given.keys());
   applyEnvironment(given, world.environment);
+  if (!given.has("endpoint")) given.set("endpoint", defaultEndpoint(program, world));
   const globals = new FlagValues(given, GLOBAL_FLAGS);
   if (globals.isOn("version")) {
     world.out(`${program} version ${VERSION}\n`);
@@ -57,6 +60,16 @@ async function dispatch(argv: readonly string[], program: string, world: World):
     program,
     isFleetctl: program === "fleetctl" || program === "fltctl",
   });
+}
+
+/** Beside a daemon that was started as fleetd there is fleet's socket, and no other. */
+function defaultEndpoint(program: string, world: World): string {
+  const isFleet = program === "fleetctl" && !world.exists(socketOf(DEFAULT_ENDPOINT));
+  return isFleet && world.exists(socketOf(FLEET_ENDPOINT)) ? FLEET_ENDPOINT : DEFAULT_ENDPOINT;
+}
+
+function socketOf(endpoint: string): string {
+  return endpoint.slice("unix://".length);
 }
 
 function refuseForeignFlags(command: Command, given: ReadonlySet<string>, program: string): void {

@@ -21,4 +21,5 @@ export interface World {
   err(text: string): void;
   /** null when there is no such file; throws for one that cannot be read. */
   readFile(path: string): Uint8Array | null;
+  exists(path: string): boolean;
 }

@@ -91,6 +91,7 @@ export class CliWorld {
         const text = this.files.get(path);
         return text === undefined ? null : encodeText(text);
       },
+      exists: (path) => this.files.has(path),
     };
     const done = run(argv, program, world).then((status) => ({ status, ...said }));
     return { said, interrupt: () => interrupt.abort(), done };

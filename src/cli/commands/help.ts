@@ -16,6 +16,10 @@ export const help: Command = {
   flags: [],
   run(context) {
     const [word] = context.args;
+    if (word === "daemon") {
+      context.world.out("The daemon explains itself: flt daemon --help\n");
+      return Promise.resolve(EXIT_OK);
+    }
     const all = [...COMMANDS, help];
     const text =
       word === undefined ? overviewHelp(context.program, all) : commandHelp(context.program, findCommand(word, all));

@@ -28,6 +28,15 @@ function description({ options }: Row): string {
   return options.findLast((option) => option.section === "Unit" && option.name === "Description")?.value ?? "";
 }
 
+/** A table is no place to refuse a unit: what this version cannot read is shown as what it is. */
+function isGlobalFile(name: string, options: readonly UnitOption[]): boolean {
+  try {
+    return parseRequirements(name, options).global;
+  } catch {
+    return false;
+  }
+}
+
 const COLUMNS: Columns<Row> = {
   unit: ({ unit }) => unit.name,
   hash: ({ options }, isFull) => (isFull ? unitHash(options) : shortHash(unitHash(options))),
@@ -56,7 +65,7 @@ export const listUnitFiles: Command = {
     const addresses = machineAddresses(machines);
     const rows = units.map((unit): Row => {
       const options = (unit.options ?? []).map(unitOptionFromEntity);
-      return { unit, options, isGlobal: parseRequirements(unit.name, options).global, addresses };
+      return { unit, options, isGlobal: isGlobalFile(unit.name, options), addresses };
     });
     return printTable(context, COLUMNS, fields, rows);
   },
