@@ -162,12 +162,14 @@ export class Agent {
     const { log } = this.#options;
     this.#stop.abort();
     this.#watch?.close();
-    await Promise.allSettled([this.#watching, this.#adopting]);
+    await this.#watching;
     if (how.handOver && !this.#fatal) await this.#handOver();
     this.#unsubscribe();
-    const session = this.#membership.session;
     this.#runner.close();
     await this.#reporter.close();
+    const session = this.#membership.session;
+    // Before it leaves: a heartbeat without a lease would register this machine again.
+    await this.#membership.close();
     if (how.handOver && session !== null) {
       try {
         await session.leave({ timeoutMs: this.#options.config.leaveMs ?? LEAVE_MS });
@@ -178,7 +180,6 @@ export class Agent {
         });
       }
     }
-    await this.#membership.close();
   }
 
   #registered(session: MachineSession): void {

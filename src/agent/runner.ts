@@ -90,7 +90,10 @@ export class Runner {
       return;
     }
     const names = new Set([...before.keys(), ...wanted.keys()]);
-    for (const name of names) if (sameScheduled(before.get(name), wanted.get(name))) names.delete(name);
+    for (const name of names) {
+      if (sameScheduled(before.get(name), wanted.get(name))) names.delete(name);
+      else this.#forgive(name);
+    }
     this.#pass(names);
   }
 
@@ -191,6 +194,17 @@ export class Runner {
     }
   }
 
+  /** Something else is wanted: what went wrong with the last order is of no interest any more. */
+  #forgive(name: string): void {
+    const record = this.#records.get(name);
+    if (record === undefined) return;
+    record.failures = 0;
+    record.refused = undefined;
+    if (record.problem === undefined) return;
+    record.problem = undefined;
+    if (!record.busy) this.#options.onChange(name);
+  }
+
   #failed(record: UnitRecord, task: Task | undefined, error: unknown): void {
     const { clock, log } = this.#options;
     const { name } = record;
@@ -203,7 +217,9 @@ export class Runner {
       return;
     }
     const delayMs = Math.min(RETRY_LAST_MS, RETRY_FIRST_MS * 2 ** Math.min(record.failures++, 10));
-    log.warning(record.problem, { unit: name, retryAfterMs: delayMs });
+    // That systemd is away was logged once, by whoever is connected to it.
+    const level = error instanceof UnitManagerError && error.code === "disconnected" ? "debug" : "warning";
+    log[level](record.problem, { unit: name, retryAfterMs: delayMs });
     record.retry = clock.after(delayMs, () => {
       record.retry = null;
       this.#pass([name]);

@@ -8,12 +8,16 @@
  */
 import { serializeUnitFile, unitHash } from "../model/unit-file.ts";
 import type { AgentRegistry } from "../registry/types.ts";
+import { Semaphore } from "./semaphore.ts";
 
 export interface UnitText {
   readonly text: string;
   /** It has an [Install] section. */
   readonly install: boolean;
 }
+
+/** Reads of the store at a time: a machine that is given a thousand units at once is not to flood the leader. */
+const READS_MAX = 32;
 
 /** The store has no such file, or another one under this hash. */
 export class UnitTextError extends Error {
@@ -23,6 +27,7 @@ export class UnitTextError extends Error {
 export class UnitTexts {
   readonly #registry: AgentRegistry;
   readonly #timeoutMs: number;
+  readonly #reads = new Semaphore(READS_MAX);
   readonly #fetching = new Map<string, Promise<UnitText>>();
 
   constructor(registry: AgentRegistry, timeoutMs: number) {
@@ -33,7 +38,7 @@ export class UnitTexts {
   get(hash: string, signal: AbortSignal): Promise<UnitText> {
     const running = this.#fetching.get(hash);
     if (running !== undefined) return running;
-    const fetching = this.#fetch(hash, signal).finally(() => this.#fetching.delete(hash));
+    const fetching = this.#reads.run(() => this.#fetch(hash, signal)).finally(() => this.#fetching.delete(hash));
     this.#fetching.set(hash, fetching);
     return fetching;
   }

@@ -19,6 +19,7 @@ import dbus from "dbus-next";
 import type { Clock } from "../../lib/clock.ts";
 import { reasonOf } from "../../lib/log.ts";
 import { within } from "../../lib/wait.ts";
+import { Semaphore } from "../semaphore.ts";
 import { UnitManagerError } from "../unit-manager.ts";
 
 export type BusKind = "system" | "private";
@@ -81,9 +82,8 @@ export class Bus {
   readonly #bus: dbus.MessageBus;
   readonly #internals: Internals;
   readonly #end = new AbortController();
-  readonly #waiting: (() => void)[] = [];
+  readonly #calls = new Semaphore(CALLS_MAX);
   readonly #signals = new EventEmitter();
-  #outstanding = 0;
 
   private constructor(kind: BusKind, path: string, clock: Clock) {
     this.kind = kind;
@@ -128,17 +128,8 @@ export class Bus {
   }
 
   /** A method call; resolves with the answer's arguments. Throws BusRefusal or UnitManagerError. */
-  async call(call: BusCall): Promise<readonly unknown[]> {
-    if (this.#outstanding >= CALLS_MAX) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    } else this.#outstanding++;
-    try {
-      return await this.#send(call, call.timeoutMs ?? CALL_TIMEOUT_MS);
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#outstanding--;
-      else next();
-    }
+  call(call: BusCall): Promise<readonly unknown[]> {
+    return this.#calls.run(() => this.#send(call, call.timeoutMs ?? CALL_TIMEOUT_MS));
   }
 
   /** Asks the bus to pass on signals that fit. The private socket passes on everything. */

@@ -322,9 +322,11 @@ export class SystemdUnitManager implements UnitManager {
     const known = this.#known.get(name);
     if (known === undefined) return;
     const { active, sub } = known.condition;
+    const now = String(properties.ActiveState?.value ?? active);
     const condition: UnitCondition = {
-      load: "loaded",
-      active: String(properties.ActiveState?.value ?? active),
+      // LoadState is never signalled; what is not inactive is loaded.
+      load: now === "inactive" ? known.condition.load : "loaded",
+      active: now,
       sub: String(properties.SubState?.value ?? sub),
     };
     known.heard = ++this.#signals;

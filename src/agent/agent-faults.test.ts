@@ -1,0 +1,171 @@
+/**
+ * What the agent does when the store, systemd or its own daemon goes away: never a unit the worse for it.
+ *
+ * @module
+ */
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { AgentWorld, ONESHOT, SELF, SLEEP, SLOW_STOP } from "../../test/fakes/agent-world.ts";
+import { FakeUnitManager } from "../../test/fakes/unit-manager.ts";
+
+let world: AgentWorld;
+beforeEach(async () => {
+  world = await AgentWorld.make();
+});
+afterEach(() => world.close());
+
+describe("when the daemon restarts", () => {
+  test("units with the same file are adopted: no order is given", async () => {
+    await world.start();
+    await world.schedule("a.service", SLEEP);
+    await world.schedule("once.service", ONESHOT);
+    const before = world.systemd.orders.length;
+    await world.restart();
+    await world.start();
+    await world.run(10_000);
+    expect(world.systemd.orders.length).toBe(before);
+    expect(world.report("a.service")).toMatchObject({ jobState: "launched", active: "active" });
+    expect(world.report("once.service")).toMatchObject({ jobState: "launched", active: "inactive" });
+  });
+
+  test("what was given away meanwhile is unloaded, but only after the schedule was read", async () => {
+    await world.start();
+    await world.schedule("a.service", SLEEP);
+    await world.restart();
+    await world.place(["a.service"], null);
+    world.outage.down = true;
+    await world.start();
+    await world.run(60_000);
+    expect(world.systemd.names).toEqual(["a.service"]);
+    world.outage.down = false;
+    await world.run(5000);
+    expect(world.systemd.names).toEqual([]);
+  });
+});
+
+describe("when the store is out of reach", () => {
+  test("units are left alone, and everything is reported again once it is back", async () => {
+    await world.start();
+    await world.schedule("a.service", SLEEP);
+    world.outage.down = true;
+    await world.run(60_000);
+    world.systemd.crash("a.service");
+    await world.run(1000);
+    expect(world.systemd.orders).toEqual(["load a.service", "start a.service"]);
+    expect(world.isRegistered).toBe(false);
+    world.outage.down = false;
+    await world.run(3000);
+    expect(world.isRegistered).toBe(true);
+    expect(world.report("a.service")).toMatchObject({ active: "failed" });
+  });
+
+  test("heartbeats keep the machine registered for as long as the store is there", async () => {
+    world.agent.start();
+    for (let second = 0; second < 60; second++) {
+      await world.run(1000);
+      expect(world.isRegistered).toBe(true);
+    }
+  });
+});
+
+describe("when systemd is out of reach", () => {
+  test("the machine stays registered, and orders are given once systemd is back", async () => {
+    await world.start();
+    await world.schedule("a.service", SLEEP);
+    world.systemd.disconnect();
+    await world.schedule("b.service", SLEEP);
+    await world.run(10_000);
+    expect(world.agent.status).toMatchObject({ registered: true, systemdConnected: false });
+    world.systemd.reconnect();
+    await world.run(40_000);
+    expect(world.report("b.service")).toMatchObject({ active: "active" });
+    expect(world.systemd.orders.filter((order) => order.endsWith("a.service"))).toEqual([
+      "load a.service",
+      "start a.service",
+    ]);
+  });
+
+  test("what happened meanwhile is noticed", async () => {
+    await world.start();
+    await world.schedule("a.service", SLEEP);
+    world.systemd.disconnect();
+    world.systemd.crash("a.service");
+    await world.run(1000);
+    expect(world.report("a.service")?.active).toBe("active");
+    world.systemd.reconnect();
+    await world.run(1000);
+    expect(world.report("a.service")?.active).toBe("failed");
+  });
+});
+
+describe("when it leaves", () => {
+  test("in order: units are stopped here first, then given back, and the machine is gone", async () => {
+    await world.start();
+    await world.schedule("a.service", SLEEP);
+    await world.agent.stop({ handOver: true });
+    await world.run();
+    expect(world.systemd.names).toEqual([]);
+    expect(world.isRegistered).toBe(false);
+    expect([...world.registry.view.scheduled(SELF)]).toEqual([]);
+    expect(world.registry.view.job("a.service")?.machine).toBeNull();
+  });
+
+  test("no heartbeat brings it back", async () => {
+    await world.start();
+    await world.agent.stop({ handOver: true });
+    for (let second = 0; second < 10; second++) {
+      await world.run(1000);
+      expect(world.isRegistered).toBe(false);
+    }
+  });
+
+  test("a unit that does not stop is waited for no longer than handOverMs", async () => {
+    await world.start();
+    await world.schedule("slow.service", SLOW_STOP);
+    let ended = false;
+    const stopping = world.agent.stop({ handOver: true }).then(() => {
+      ended = true;
+    });
+    await world.run(9900);
+    expect(ended).toBe(false);
+    expect(world.isRegistered).toBe(true);
+    await world.run(200);
+    await stopping;
+    await world.run();
+    expect(world.isRegistered).toBe(false);
+  });
+
+  test("without quorum units are stopped all the same", async () => {
+    await world.start();
+    await world.schedule("a.service", SLEEP);
+    world.outage.down = true;
+    const stopping = world.agent.stop({ handOver: true });
+    await world.run(5000);
+    await stopping;
+    expect(world.systemd.names).toEqual([]);
+  });
+
+  test("for a restart: units and lease stay", async () => {
+    await world.start();
+    await world.schedule("a.service", SLEEP);
+    await world.agent.stop({ handOver: false });
+    expect(world.systemd.names).toEqual(["a.service"]);
+    expect(world.isRegistered).toBe(true);
+  });
+});
+
+test("another host with this machine-id: fatal, and no unit is touched", async () => {
+  const other = world.makeAgent("another-identity");
+  other.start();
+  await world.run();
+  await world.schedule("theirs.service", SLEEP);
+  const own = new FakeUnitManager();
+  await own.load({ name: "mine.service", text: SLEEP, install: false });
+  world.agent = world.makeAgent(undefined, own);
+  world.agent.start();
+  await world.run(10_000);
+  expect(world.fatal.map((error) => error.code)).toEqual(["machine-id-taken"]);
+  expect(own.orders).toEqual(["load mine.service"]);
+  await world.agent.stop({ handOver: true });
+  expect(own.names).toEqual(["mine.service"]);
+  await other.stop({ handOver: false });
+});

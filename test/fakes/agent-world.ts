@@ -1,0 +1,138 @@
+/**
+ * An agent between a registry in memory and a systemd in memory, on a virtual clock.
+ *
+ * @module
+ */
+import { Agent } from "../../src/agent/agent.ts";
+import type { UnitManager } from "../../src/agent/unit-manager.ts";
+import { SILENT_LOG } from "../../src/lib/log.ts";
+import type { JobState, UnitReport } from "../../src/model/states.ts";
+import { parseUnitFile } from "../../src/model/unit-file.ts";
+import { becomeEngine } from "../../src/registry/index.ts";
+import type { EngineSession, RegistryError } from "../../src/registry/types.ts";
+import { type Kv, KvError } from "../../src/store/kv.ts";
+import { machineId, RegistryWorld, registration } from "./registry-world.ts";
+import { FakeUnitManager } from "./unit-manager.ts";
+
+export const SELF = machineId(1);
+
+export const SLEEP = "[Service]\nExecStart=/bin/sleep 1000\n";
+export const OTHER_SLEEP = "[Service]\nExecStart=/bin/sleep 2000\n";
+export const FAILING = "[Service]\nType=oneshot\nExecStart=/bin/false\n";
+export const ONESHOT = "[Service]\nType=oneshot\nExecStart=/bin/true\n";
+export const NEVER_READY = "[Service]\nType=notify\nExecStart=/bin/sleep 1000\n";
+export const SLOW_STOP = "[Service]\nExecStart=/bin/sleep 1000\nExecStop=/bin/sleep 1000\n";
+
+/** A store that can be out of reach. */
+class Outage {
+  down = false;
+
+  wrap(kv: Kv): Kv {
+    return new Proxy(kv, {
+      get: (target, key) => {
+        const member = Reflect.get(target, key) as unknown;
+        if (typeof member !== "function") return member;
+        if (key === "watch") return member.bind(target);
+        return async (...args: unknown[]) => {
+          if (this.down) throw new KvError("unavailable", "Cannot reach the store: no quorum");
+          return await (member as (...all: unknown[]) => unknown).apply(target, args);
+        };
+      },
+    });
+  }
+}
+
+export class AgentWorld {
+  readonly registry: RegistryWorld;
+  readonly outage: Outage;
+  readonly systemd = new FakeUnitManager({ hostUnits: ["ssh.service"] });
+  readonly fatal: RegistryError[] = [];
+  /** The agent of machine 1. */
+  agent: Agent;
+  readonly #engine: EngineSession;
+
+  private constructor(registry: RegistryWorld, outage: Outage, engine: EngineSession) {
+    this.registry = registry;
+    this.outage = outage;
+    this.#engine = engine;
+    this.agent = this.makeAgent();
+  }
+
+  /** The agent is made, and not started. */
+  static async make(): Promise<AgentWorld> {
+    const outage = new Outage();
+    const registry = await new RegistryWorld((kv) => outage.wrap(kv)).start();
+    const engine = await becomeEngine(registry.local, registry.keys, SELF, registry.view);
+    return new AgentWorld(registry, outage, engine);
+  }
+
+  async close(): Promise<void> {
+    await this.agent.stop({ handOver: false });
+    await this.registry.stop();
+  }
+
+  makeAgent(identity = registration(1).identity, units: UnitManager = this.systemd): Agent {
+    return new Agent({
+      registry: this.registry.agents,
+      units,
+      clock: this.registry.clock,
+      log: SILENT_LOG,
+      registration: () => ({ ...registration(1), identity }),
+      config: { agentTtlMs: 4000, handOverMs: 10_000 },
+      onFatal: (error) => this.fatal.push(error),
+    });
+  }
+
+  /** Starts the agent and lets it come to rest. */
+  async start(): Promise<void> {
+    this.agent.start();
+    await this.run();
+  }
+  /** Ends the daemon without touching a unit, and makes the next one. */
+  async restart(): Promise<void> {
+    await this.agent.stop({ handOver: false });
+    this.agent = this.makeAgent();
+  }
+  async run(ms = 0): Promise<void> {
+    await this.registry.clock.advance(ms);
+    await this.registry.settle();
+  }
+
+  /** Puts the unit and places it here, as API and engine would. */
+  async schedule(name: string, text: string, state: JobState = "launched"): Promise<void> {
+    await this.registry.units.putUnit(name, parseUnitFile(text), state);
+    await this.registry.settle();
+    await this.place([name], SELF);
+    await this.run();
+  }
+  /** In one transaction, so that the agent reads of them at once. */
+  async scheduleTogether(units: Readonly<Record<string, string>>): Promise<void> {
+    for (const [name, text] of Object.entries(units)) {
+      await this.registry.units.putUnit(name, parseUnitFile(text), "launched");
+    }
+    await this.registry.settle();
+    await this.place(Object.keys(units), SELF);
+    await this.run();
+  }
+  async place(names: readonly string[], to: string | null): Promise<void> {
+    const jobs = names.map((name) => this.registry.view.job(name)).filter((job) => job !== undefined);
+    const placements = jobs.filter((job) => job.machine !== to).map((job) => ({ job, to, reason: "test" }));
+    const { refused } = await this.#engine.place(placements, []);
+    if (jobs.length < names.length || refused.length > 0) throw new Error(`The test could not place ${names}`);
+    await this.registry.settle();
+  }
+  async setState(name: string, state: JobState): Promise<void> {
+    await this.registry.units.setDesiredState(name, state);
+    await this.run();
+  }
+
+  report(name: string): UnitReport | undefined {
+    return this.registry.view.report(SELF, name);
+  }
+  get isRegistered(): boolean {
+    return this.registry.view.machine(SELF) !== undefined;
+  }
+  async revision(): Promise<number> {
+    return (await this.registry.local.range(this.registry.keys.all)).revision;
+  }
+}
