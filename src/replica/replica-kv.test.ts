@@ -1,0 +1,314 @@
+import { afterEach, expect, test } from "bun:test";
+import { KvCluster, type KvClusterOptions, type Member } from "../../test/fakes/kv-cluster.ts";
+import { CallError } from "../lib/calls.ts";
+import { decodeText, encodeText } from "../lib/text.ts";
+import { encodeCommand } from "../store/codec.ts";
+import { type CallOptions, KvError, type KvErrorCode, type TxnRequest } from "../store/kv.ts";
+import { decodeReply, encodeRequest } from "./leader-codec.ts";
+import { LEADER_METHOD } from "./leader-route.ts";
+
+let cluster: KvCluster;
+afterEach(() => cluster.stop());
+
+async function started(options: KvClusterOptions = {}): Promise<void> {
+  cluster = new KvCluster(options);
+  await cluster.start();
+}
+
+function putOf(key: string, value: string): TxnRequest {
+  return { compare: [], success: [{ op: "put", key: encodeText(key), value: encodeText(value) }], failure: [] };
+}
+const put = (member: Member, key: string, value: string, options?: CallOptions) =>
+  member.kv.txn(putOf(key, value), options);
+
+async function get(member: Member, key: string, serializable = false): Promise<string | undefined> {
+  const kv = (await member.kv.range({ key: encodeText(key) }, { serializable })).kvs[0];
+  return kv && decodeText(kv.value);
+}
+
+async function refusal(call: Promise<unknown>): Promise<KvErrorCode> {
+  const error = await call.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (!(error instanceof KvError)) throw new Error(`Not refused with a KvError: ${String(error)}`);
+  return error.code;
+}
+
+test("who writes through a member reads it there at once, without asking anyone", async () => {
+  await started();
+  const follower = cluster.follower();
+  for (let i = 0; i < 20; i++) {
+    await put(follower, "k", `${i}`);
+    expect(await get(follower, "k", true)).toBe(`${i}`);
+  }
+});
+
+test("a linearizable read on any member sees every write that was answered before", async () => {
+  await started();
+  const members = [...cluster.members.values()];
+  for (let i = 0; i < 30; i++) {
+    const writer = members[i % 3] as Member;
+    const reader = members[(i + 1 + (i % 2)) % 3] as Member;
+    await put(writer, "k", `${i}`);
+    expect(await get(reader, "k")).toBe(`${i}`);
+  }
+});
+
+test("concurrent writes through all members all happen once", async () => {
+  await started();
+  const members = [...cluster.members.values()];
+  await Promise.all(Array.from({ length: 90 }, (_, i) => put(members[i % 3] as Member, `k${i % 10}`, `${i}`)));
+  const found = await cluster.follower().kv.range({ key: encodeText("k"), end: encodeText("l") });
+  expect(found.kvs.map((kv) => kv.version)).toEqual(Array.from({ length: 10 }, () => 9));
+});
+
+test("a call waits for the next leader while nothing was done, and is then served", async () => {
+  await started();
+  const old = cluster.theLeader();
+  const writer = cluster.follower();
+  await cluster.halt(old.id);
+  const took = await cluster.timed(put(writer, "k", "after"));
+  expect(took).toBeLessThan(4_300);
+  expect(await get(writer, "k")).toBe("after");
+  expect(cluster.theLeader().id).not.toBe(old.id);
+});
+
+test("the leader's host refuses connections: nothing was sent, so the write goes to its successor", async () => {
+  await started();
+  const old = cluster.theLeader();
+  const writer = cluster.follower();
+  cluster.members.delete(old.id);
+  const calls: number[] = [];
+  cluster.onCall = (stage, _from, to) => void (stage === "request" && calls.push(to));
+  const write = put(writer, "k", "v");
+  old.kv.close();
+  await old.raft.stop();
+  await write;
+  expect(calls).toContain(old.id);
+  expect((await writer.kv.range({ key: encodeText("k") })).kvs[0]?.version).toBe(1);
+});
+
+test("an answer that was lost leaves the write's fate unknown: it is not sent again", async () => {
+  await started();
+  const writer = cluster.follower();
+  let requests = 0;
+  cluster.onCall = (stage) => {
+    if (stage === "request") requests++;
+    else throw new CallError("lost", "The connection broke");
+  };
+  expect(await refusal(put(writer, "k", "v"))).toBe("unknown-fate");
+  expect(requests).toBe(1);
+  expect((await writer.kv.range({ key: encodeText("k") })).kvs[0]?.version).toBe(1);
+});
+
+test("a keep-alive whose answer was lost is harmless to repeat", async () => {
+  await started();
+  const holder = cluster.follower();
+  const { id } = await holder.kv.leaseGrant({ ttlMs: 10_000 });
+  let lost = 0;
+  cluster.onCall = (stage) => {
+    if (stage === "reply" && lost++ < 2) throw new CallError("lost", "The connection broke");
+  };
+  expect((await holder.kv.leaseKeepAlive(id)).id).toBe(id);
+  expect(lost).toBe(3);
+});
+
+test("without quorum every call ends within 4.5 s: reads and unsent writes as unavailable", async () => {
+  await started();
+  const lonely = cluster.follower();
+  const { id } = await lonely.kv.leaseGrant({ ttlMs: 60_000 });
+  await put(lonely, "k", "v");
+  cluster.isolate(lonely.id);
+  await cluster.until(() => lonely.raft.leader === 0);
+  const calls = {
+    write: () => put(lonely, "k", "w"),
+    read: () => get(lonely, "k"),
+    txn: () => lonely.kv.txn({ compare: [], success: [], failure: [] }),
+    grant: () => lonely.kv.leaseGrant({ ttlMs: 5_000 }),
+    keepAlive: () => lonely.kv.leaseKeepAlive(id),
+  };
+  for (const call of Object.values(calls)) {
+    const startedAt = cluster.clock.now();
+    expect(await refusal(call())).toBe("unavailable");
+    expect(cluster.clock.now() - startedAt).toBeLessThan(4_500);
+  }
+  const message = await put(lonely, "k", "w").catch((error: unknown) => String(error));
+  expect(message).toContain("no quorum: this member cannot reach a leader");
+  expect(message).toContain("nothing was done");
+  expect(await get(lonely, "k", true)).toBe("v");
+});
+
+test("a leader that was cut off does not know the fate of what it proposed, and says so in time", async () => {
+  await started();
+  const lonely = cluster.theLeader();
+  cluster.isolate(lonely.id);
+  const startedAt = cluster.clock.now();
+  expect(await refusal(put(lonely, "k", "lost"))).toBe("unknown-fate");
+  expect(cluster.clock.now() - startedAt).toBeLessThan(4_500);
+  const successor = [...cluster.members.values()].find((member) => member !== lonely) as Member;
+  await put(successor, "k", "won");
+  cluster.heal();
+  await cluster.until(() => lonely.raft.leader !== 0 && lonely.raft.role === "follower");
+  expect(await get(lonely, "k")).toBe("won");
+});
+
+test("a write that a cut-off leader took is told apart once the cut heals: lost for good, so it goes to the new leader", async () => {
+  await started();
+  const old = cluster.theLeader();
+  cluster.isolate(old.id);
+  const write = put(old, "k", "mine", { timeoutMs: 30_000 });
+  const others = [...cluster.members.values()].filter((member) => member !== old);
+  await cluster.until(() => others.some((member) => member.raft.role === "leader"));
+  await put(others[0] as Member, "k", "theirs");
+  cluster.heal();
+  await write;
+  const found = (await old.kv.range({ key: encodeText("k") })).kvs[0];
+  expect([found && decodeText(found.value), found?.version]).toEqual(["mine", 2]);
+});
+
+test("a forwarded call has the caller's deadline, not the default", async () => {
+  await started();
+  const lonely = cluster.follower();
+  cluster.isolate(lonely.id);
+  const took = await cluster.timed(put(lonely, "k", "v", { timeoutMs: 300 }));
+  expect(took).toBeLessThanOrEqual(301);
+});
+
+test("a cancelled call ends at once", async () => {
+  await started();
+  const lonely = cluster.follower();
+  cluster.isolate(lonely.id);
+  await cluster.until(() => lonely.raft.leader === 0);
+  const abort = new AbortController();
+  const calls = [put(lonely, "k", "v", { signal: abort.signal }), lonely.kv.leases({ signal: abort.signal })].map(
+    refusal,
+  );
+  const startedAt = cluster.clock.now();
+  abort.abort();
+  expect(await Promise.all(calls)).toEqual(["cancelled", "cancelled"]);
+  expect(await refusal(put(lonely, "k", "v", { signal: abort.signal }))).toBe("cancelled");
+  expect(cluster.clock.now() - startedAt).toBeLessThan(200);
+});
+
+test("a closed Kv ends its watches and calls", async () => {
+  await started();
+  const { kv } = cluster.follower();
+  const next = kv
+    .watch({ key: encodeText("k") })
+    [Symbol.asyncIterator]()
+    .next();
+  kv.close();
+  expect(await refusal(next)).toBe("closed");
+  expect(await refusal(kv.range({ key: encodeText("k") }))).toBe("closed");
+  expect(await refusal(kv.leaseGrant({ ttlMs: 1_000 }))).toBe("closed");
+  expect(
+    await refusal(
+      kv
+        .watch({ key: encodeText("k") })
+        [Symbol.asyncIterator]()
+        .next(),
+    ),
+  ).toBe("closed");
+});
+
+test("leases live through a change of leader, and still end without keep-alives", async () => {
+  await started();
+  const holder = cluster.follower();
+  const { id } = await holder.kv.leaseGrant({ ttlMs: 4_000 });
+  const old = cluster.theLeader();
+  await cluster.advance(3_500);
+  await cluster.halt(old.id);
+  await cluster.until(() => cluster.leader() !== undefined);
+  const electedAt = cluster.clock.now();
+  await cluster.advance(3_000);
+  expect(await holder.kv.leases()).toEqual([id]);
+  await cluster.until(() => holder.kv.store.leases.get(id) === undefined);
+  const lived = cluster.clock.now() - electedAt;
+  expect(lived).toBeGreaterThanOrEqual(4_000);
+  expect(lived).toBeLessThan(4_800);
+});
+
+test("a cluster that was paused for a minute ends no lease whose holder comes back", async () => {
+  await started();
+  const holder = cluster.follower();
+  const leases = await Promise.all([1, 2, 3].map(() => holder.kv.leaseGrant({ ttlMs: 4_000 })));
+  cluster.clock.stall(60_000);
+  for (let i = 0; i < 6; i++) {
+    for (const { id } of leases) await holder.kv.leaseKeepAlive(id);
+    await cluster.advance(1_000);
+  }
+  expect((await holder.kv.leases()).length).toBe(3);
+  await cluster.advance(6_000);
+  expect(await holder.kv.leases()).toEqual([]);
+});
+
+test("a lease shorter than an election is granted longer", async () => {
+  await started();
+  expect((await cluster.follower().kv.leaseGrant({ ttlMs: 100 })).ttlMs).toBe(2_000);
+});
+
+test("the leader compacts old revisions, on every member alike", async () => {
+  await started({ config: { keepRevisions: 50 } });
+  const writer = cluster.follower();
+  for (let i = 0; i < 130; i++) await put(writer, `k${i % 3}`, `${i}`);
+  await cluster.until(() => [...cluster.members.values()].every(({ kv }) => kv.store.compactRevision > 0));
+  await cluster.advance(1_000);
+  const stores = [...cluster.members.values()].map(({ kv }) => kv.store);
+  const [first] = stores;
+  expect(first && first.revision - first.compactRevision).toBeLessThan(100);
+  expect(stores.map((store) => store.hash())).toEqual(stores.map(() => first?.hash() as never));
+});
+
+test("a member that was away catches up by snapshot: keys, leases and watches", async () => {
+  await started({ snapshotLogEntries: 20 });
+  const away = cluster.follower();
+  const { id } = await cluster.theLeader().kv.leaseGrant({ ttlMs: 600_000 });
+  const watch = away.kv.watch({ key: encodeText("k") })[Symbol.asyncIterator]();
+  cluster.isolate(away.id);
+  for (let i = 0; i < 100; i++) await put(cluster.theLeader(), "k", `${i}`);
+  cluster.heal();
+  await cluster.until(() => away.machine.position >= cluster.theLeader().machine.position);
+  expect(away.kv.store.hash()).toEqual(cluster.theLeader().kv.store.hash());
+  expect(await away.kv.leases()).toEqual([id]);
+  for (let i = 0; i < 100; i++) {
+    const { value } = await watch.next();
+    expect(decodeText(value.events[0].kv.value)).toBe(`${i}`);
+  }
+});
+
+test("everything is there after all members stopped and started again", async () => {
+  await started({ snapshotLogEntries: 20 });
+  for (let i = 0; i < 50; i++) await put(cluster.theLeader(), `k${i}`, `${i}`);
+  const { id } = await cluster.theLeader().kv.leaseGrant({ ttlMs: 60_000 });
+  const before = cluster.theLeader().kv.store.hash();
+  const ids = [...cluster.members.keys()];
+  for (const member of ids) await cluster.halt(member);
+  await Promise.all(ids.map((member) => cluster.boot(member)));
+  await cluster.until(() => cluster.leader() !== undefined);
+  const reader = cluster.follower();
+  expect((await reader.kv.range({ key: encodeText("k"), end: encodeText("l"), countOnly: true })).count).toBe(50);
+  expect(await reader.kv.leases()).toEqual([id]);
+  expect(reader.kv.store.hash()).toEqual(before);
+});
+
+test("what another member sends is checked before it can reach the log", async () => {
+  await started();
+  const handler = cluster.theLeader().handlers.get(LEADER_METHOD);
+  if (handler?.kind !== "unary") throw new Error("No handler");
+  const context = { signal: new AbortController().signal };
+  const before = cluster.theLeader().kv.store.revision;
+  for (const body of [
+    new Uint8Array(),
+    new Uint8Array([9]),
+    encodeRequest({ kind: "command", command: new Uint8Array([1, 77]) }, 1_000),
+  ]) {
+    await expect(handler.handle(body, context)).rejects.toMatchObject({ code: "codec" });
+  }
+  const command = encodeCommand({ kind: "txn", request: putOf("k", "v") });
+  const follower = cluster.follower().handlers.get(LEADER_METHOD);
+  if (follower?.kind !== "unary") throw new Error("No handler");
+  const reply = decodeReply(await follower.handle(encodeRequest({ kind: "command", command }, 1_000), context));
+  expect(reply).toMatchObject({ kind: "elsewhere", leader: cluster.theLeader().id });
+  expect(cluster.theLeader().kv.store.revision).toBe(before);
+});
