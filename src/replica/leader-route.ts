@@ -98,6 +98,7 @@ export class LeaderRoute {
     const { raft, clock } = this.#options;
     const leftMs = deadlineMs - clock.now();
     if (leftMs <= 0) return Promise.resolve(false);
+    if (signal?.aborted) return Promise.resolve(true);
     // Nobody to ask: only news, or the end, is worth waking up for.
     const waitMs = raft.leader === NO_NODE ? leftMs : Math.min(leftMs, backoffMs);
     return new Promise((resolve) => {
