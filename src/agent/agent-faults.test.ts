@@ -27,6 +27,15 @@ describe("when the daemon restarts", () => {
     expect(world.report("once.service")).toMatchObject({ jobState: "launched", active: "inactive" });
   });
 
+  test("a unit whose link was taken away meanwhile is loaded anew", async () => {
+    await world.start();
+    await world.schedule("a.service", SLEEP);
+    await world.restart();
+    world.systemd.unlink("a.service");
+    await world.start();
+    expect(world.report("a.service")).toMatchObject({ load: "loaded", active: "active" });
+  });
+
   test("what was given away meanwhile is unloaded, but only after the schedule was read", async () => {
     await world.start();
     await world.schedule("a.service", SLEEP);

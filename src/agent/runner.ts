@@ -30,6 +30,9 @@ import { actualOf, newRecord, reportOf, type UnitRecord } from "./unit-record.ts
 const RETRY_FIRST_MS = 500;
 const RETRY_LAST_MS = 30_000;
 
+/** The hash of no file: what is held under it is unloaded and loaded anew. Its link was taken away behind our back. */
+const UNLINKED = "";
+
 export interface RunnerOptions {
   readonly machineId: MachineId;
   readonly executor: Executor;
@@ -71,9 +74,10 @@ export class Runner {
       record.order++;
       if (record.busy) continue;
       const file = files.get(name);
-      record.hash = file?.hash ?? null;
-      record.launched = file?.launched ?? false;
       record.condition = file === undefined ? ABSENT : (conditions.get(name) ?? DORMANT);
+      const isUnlinked = record.condition.load === "not-found" && record.condition.active === "inactive";
+      record.hash = file === undefined ? null : isUnlinked ? UNLINKED : file.hash;
+      record.launched = file?.launched ?? false;
       this.#options.onChange(name);
     }
     this.#adopted = true;

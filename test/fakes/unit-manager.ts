@@ -85,6 +85,10 @@ export class FakeUnitManager implements UnitManager {
   stopByHand(name: string): void {
     this.#become(name, { load: "loaded", active: "inactive", sub: "dead" });
   }
+  /** Somebody takes systemd's link to the file away. */
+  unlink(name: string): void {
+    this.#unit(name).condition = ABSENT;
+  }
   /** Another unit refers to it: systemd keeps its old file in memory. */
   pin(name: string): void {
     this.#pinned.add(name);

@@ -70,7 +70,7 @@ export class BusRefusal extends Error {
 /** The parts of dbus-next's MessageBus that its types leave out. */
 interface Internals {
   readonly _connection: EventEmitter & {
-    readonly stream: EventEmitter & { destroy(): void };
+    readonly stream: EventEmitter & { destroy(): void; cork(): void; uncork(): void };
     readonly _messages: unknown[];
   };
   readonly _methodReturnHandlers: Record<number, unknown>;
@@ -84,6 +84,7 @@ export class Bus {
   readonly #end = new AbortController();
   readonly #calls = new Semaphore(CALLS_MAX);
   readonly #signals = new EventEmitter();
+  #corked = false;
 
   private constructor(kind: BusKind, path: string, clock: Clock) {
     this.kind = kind;
@@ -183,6 +184,7 @@ export class Bus {
       ...(this.kind === "private" ? {} : { destination: call.destination ?? SYSTEMD }),
     });
     try {
+      this.#cork();
       const reply = await within(this.#clock, this.#bus.call(message), {
         timeoutMs,
         signal: this.#end.signal,
@@ -200,6 +202,18 @@ export class Bus {
       if (error instanceof dbus.DBusError) throw new BusRefusal(error.type, error.text);
       throw error;
     }
+  }
+
+  /** Everything that is sent in one turn goes out in one write. */
+  #cork(): void {
+    if (this.#corked) return;
+    this.#corked = true;
+    const { stream } = this.#internals._connection;
+    stream.cork();
+    process.nextTick(() => {
+      this.#corked = false;
+      stream.uncork();
+    });
   }
 
   #error(reason: string): UnitManagerError {
