@@ -169,13 +169,14 @@ export class Executor {
       try {
         const result = await job.done;
         if (record.order !== order) return;
-        record.pending = null;
         if (result !== "done" && !record.ordering) {
           await this.#look(record);
           if (record.order !== order) return;
           record.problem = jobProblem(kind, record.name, result, record.condition);
           this.#options.log.warning(record.problem, { unit: record.name, result });
         }
+        // Only now: a report without a pending job speaks of its outcome.
+        record.pending = null;
       } catch (error) {
         // The connection was lost: what became of the job shows when the unit is adopted again.
         if (!(error instanceof UnitManagerError)) throw error;
