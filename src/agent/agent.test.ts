@@ -102,6 +102,17 @@ test("systemd reloads once for all units of a pass, and only if it must", async 
   for (const name of ["a.service", "b.service", "c.service"]) expect(world.report(name)?.active).toBe("active");
 });
 
+test("without the reload that it needs a unit is not started", async () => {
+  world.systemd.pin("a.service");
+  await world.start();
+  world.systemd.failNext("reload", new UnitManagerError("timeout", "Called systemd's Reload without an answer"));
+  await world.schedule("a.service", SLEEP);
+  expect(world.systemd.orders).toEqual(["load a.service", "reload"]);
+  await world.run(1000);
+  expect(world.systemd.orders.slice(2)).toEqual(["load a.service", "reload", "start a.service"]);
+  expect(world.report("a.service")).toMatchObject({ active: "active" });
+});
+
 test("an [Install] section is reloaded for after the start, not before", async () => {
   await world.start();
   await world.schedule("a.service", `${SLEEP}\n[Install]\nWantedBy=multi-user.target\n`);

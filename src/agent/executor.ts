@@ -63,11 +63,11 @@ export class Executor {
   async run(record: UnitRecord, task: Task, context: TaskContext): Promise<void> {
     switch (task.kind) {
       case "unload":
-        return await this.#unload(record, context);
+        return await this.#unload(record);
       case "load":
         return await this.#load(record, task, context);
       case "stop":
-        return await this.#stop(record, context);
+        return await this.#stop(record);
       case "start":
         return await this.#start(record, context);
     }
@@ -95,19 +95,20 @@ export class Executor {
     } finally {
       context.loads.pass();
     }
-    record.hash = hash;
-    record.launched = false;
-    record.condition = DORMANT;
-    record.problem = undefined;
+    // Until it has reloaded, systemd would start the old file: a load that gets no further is done again.
     if (need === "before-start") {
       await context.loads.opened;
       await reloader.reload();
     } else if (need === "later") this.#reloadWanted = true;
+    record.hash = hash;
+    record.launched = false;
+    record.condition = DORMANT;
+    record.problem = undefined;
     if (!context.startFollows) await this.#look(record);
   }
 
-  async #unload(record: UnitRecord, context: TaskContext): Promise<void> {
-    const leave = await this.#enter(record, context.signal);
+  async #unload(record: UnitRecord): Promise<void> {
+    const leave = await this.#enter(record);
     const order = ++record.order;
     record.pending = "stop";
     this.#options.onChange(record.name);
@@ -126,18 +127,18 @@ export class Executor {
   async #start(record: UnitRecord, context: TaskContext): Promise<void> {
     await context.loads.opened;
     const before = record.condition;
-    await this.#order(record, "start", context.signal);
+    await this.#order(record, "start");
     record.launched = true;
     record.quiet = record.condition === before;
   }
 
-  async #stop(record: UnitRecord, context: TaskContext): Promise<void> {
-    await this.#order(record, "stop", context.signal);
+  async #stop(record: UnitRecord): Promise<void> {
+    await this.#order(record, "stop");
     record.launched = false;
   }
 
-  async #order(record: UnitRecord, kind: "start" | "stop", signal: AbortSignal): Promise<void> {
-    const leave = await this.#enter(record, signal);
+  async #order(record: UnitRecord, kind: "start" | "stop"): Promise<void> {
+    const leave = await this.#enter(record);
     record.ordering = true;
     try {
       this.#follow(record, kind, await this.#options.units[kind](record.name), leave);
@@ -149,10 +150,11 @@ export class Executor {
     }
   }
 
-  async #enter(record: UnitRecord, signal: AbortSignal): Promise<() => void> {
+  /** Waits for a place among the jobs; record.drop() ends the wait. */
+  async #enter(record: UnitRecord): Promise<() => void> {
     const drop = new AbortController();
     record.drop = () => drop.abort();
-    const leave = await this.#options.jobs.enter(AbortSignal.any([signal, drop.signal]), record.pending !== null);
+    const leave = await this.#options.jobs.enter(drop.signal, record.pending !== null);
     record.drop = null;
     if (leave === null) throw new TaskDropped(`Dropped an order for "${record.name}"`);
     return leave;

@@ -125,7 +125,10 @@ export class Runner {
   /** Ends planning: no order is given any more. Jobs that systemd has accepted go on without us. */
   close(): void {
     this.#stop.abort();
-    for (const record of this.#records.values()) record.retry?.cancel();
+    for (const record of this.#records.values()) {
+      record.retry?.cancel();
+      record.drop?.();
+    }
   }
 
   #record(name: string): UnitRecord {
