@@ -72,25 +72,54 @@ export class LeaderRoute {
     if (leader === NO_NODE) return elsewhere(NO_NODE, "no leader is known");
     const address = members.get(leader);
     if (address === undefined) return elsewhere(NO_NODE, `leader ${leader} is not in initial_cluster`);
-    return this.#send(address, request, patience);
+    return this.#send(leader, address, request, patience);
   }
 
-  async #send(address: string, request: LeaderRequest, { signal, timeoutMs }: Patience): Promise<LeaderReply> {
+  async #send(
+    leader: NodeId,
+    address: string,
+    request: LeaderRequest,
+    { signal, timeoutMs }: Patience,
+  ): Promise<LeaderReply> {
     if (timeoutMs <= ANSWER_MARGIN_MS) return elsewhere(NO_NODE, `no time is left to ask leader ${address}`);
     const body = encodeRequest(request, timeoutMs - ANSWER_MARGIN_MS);
-    const options = signal === undefined ? { timeoutMs } : { timeoutMs, signal };
+    const repeatable = request.kind !== "command";
+    const call = this.#callSignal(repeatable ? leader : null, signal);
     try {
-      return decodeReply(await this.#options.calls.call(address, LEADER_METHOD, body, options));
+      const { calls } = this.#options;
+      return decodeReply(await calls.call(address, LEADER_METHOD, body, { timeoutMs, signal: call.signal }));
     } catch (error) {
       if (!(error instanceof CallError)) throw error;
       const reason = `asking leader ${address} failed: ${error.message}`;
-      if (error.code !== "lost" || request.kind !== "command") return elsewhere(NO_NODE, reason);
+      if (error.code !== "lost" || repeatable) return elsewhere(NO_NODE, reason);
       return {
         kind: "failed",
         code: "unknown-fate",
         message: `Write failed: it may or may not take effect: ${reason}`,
       };
+    } finally {
+      call.release();
     }
+  }
+
+  /**
+   * Ends a call with its caller's signal. One that may be repeated ends also when its leader is deposed: a host that was
+   * powered off answers nobody, and a keep-alive must reach the successor long before its own deadline.
+   */
+  #callSignal(leader: NodeId | null, signal: AbortSignal | undefined): { signal: AbortSignal; release: () => void } {
+    const { raft } = this.#options;
+    const controller = new AbortController();
+    const abort = () => controller.abort();
+    signal?.addEventListener("abort", abort);
+    if (signal?.aborted) abort();
+    const unsubscribe = raft.onChange(() => {
+      if (leader !== null && raft.leader !== leader) abort();
+    });
+    const release = () => {
+      unsubscribe();
+      signal?.removeEventListener("abort", abort);
+    };
+    return { signal: controller.signal, release };
   }
 
   /** False when the deadline came first. */

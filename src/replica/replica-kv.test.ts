@@ -114,6 +114,16 @@ test("a keep-alive whose answer was lost is harmless to repeat", async () => {
   expect(lost).toBe(3);
 });
 
+test("a keep-alive that hangs on a dead leader reaches its successor, long before the deadline", async () => {
+  await started();
+  const holder = cluster.follower();
+  const { id } = await holder.kv.leaseGrant({ ttlMs: 10_000 });
+  cluster.isolate(cluster.theLeader().id);
+  const startedAt = cluster.clock.now();
+  expect((await holder.kv.leaseKeepAlive(id)).id).toBe(id);
+  expect(cluster.clock.now() - startedAt).toBeLessThan(2_500);
+});
+
 test("without quorum every call ends within 4.5 s: reads and unsent writes as unavailable", async () => {
   await started();
   const lonely = cluster.follower();

@@ -13,7 +13,8 @@ import type { Clock } from "../lib/clock.ts";
 import { reasonOf } from "../lib/log.ts";
 import { decodeCommand } from "../store/codec.ts";
 import type { Command, CommandResult } from "../store/command.ts";
-import { SnapshotReader, Store } from "../store/store.ts";
+import { SnapshotReader } from "../store/snapshot.ts";
+import { Store } from "../store/store.ts";
 
 /** What a proposer on this node is told. */
 export interface Applied {

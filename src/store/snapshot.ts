@@ -58,7 +58,7 @@ export function* snapshotSlices(content: SnapshotContent): Generator<Uint8Array>
   let changeCount = 0;
   for (const [, changes] of content.history.since(0)) {
     for (const change of changes) {
-      writeChangeTo(slice, change);
+      writeChange(slice, change);
       changeCount++;
       if (slice.length < SLICE_BYTES) continue;
       yield frame(slice);
@@ -69,12 +69,8 @@ export function* snapshotSlices(content: SnapshotContent): Generator<Uint8Array>
   yield frame(payload(END).varint(content.leases.length).varint(changeCount));
 }
 
-/** One change as bytes: equal changes have equal bytes, on every replica. */
-export function writeChange(change: Change): Uint8Array {
-  return writeChangeTo(new BinaryWriter(64), change).finish();
-}
-
-function writeChangeTo(writer: BinaryWriter, change: Change): BinaryWriter {
+/** Equal changes have equal bytes, on every replica. */
+export function writeChange(writer: BinaryWriter, change: Change): BinaryWriter {
   writer
     .varint(change.revision)
     .bytes(toBytes(change.key))

@@ -17,6 +17,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import { BinaryWriter } from "../lib/binary.ts";
 import type { Change } from "./change.ts";
 import { type Command, type CommandResult, refused } from "./command.ts";
 import { History } from "./history.ts";
@@ -37,7 +38,7 @@ import {
 } from "./kv.ts";
 import { LeaseTable } from "./lease-table.ts";
 import { compactedError, evaluateRange } from "./range.ts";
-import { SnapshotReader, snapshotSlices, writeChange } from "./snapshot.ts";
+import { type SnapshotReader, snapshotSlices, writeChange } from "./snapshot.ts";
 import { deleteKeys, leaseNotFound, runTxn } from "./txn.ts";
 import { checkTxn, txnWrites } from "./txn-check.ts";
 import { WatchHub } from "./watch-hub.ts";
@@ -136,7 +137,9 @@ export class Store {
     const hash = createHash("sha256");
     for (const [revision, changes] of this.#history.since(0)) {
       if (revision > atRevision) break;
-      for (const change of changes) hash.update(writeChange(change));
+      const writer = new BinaryWriter();
+      for (const change of changes) writeChange(writer, change);
+      hash.update(writer.finish());
     }
     return { revision: atRevision, compactRevision: this.#compactRevision, digest: hash.digest("hex") };
   }
@@ -236,5 +239,3 @@ export class Store {
     for (const listener of this.#leaseListeners) listener(change);
   }
 }
-
-export { SnapshotReader };
