@@ -195,15 +195,32 @@ test("stop() settles every pending call", async () => {
   expect(await outcome(leader.propose(bytes("y")))).toMatchObject({ code: "dropped", reason: "stopped" });
 });
 
-test("a full disk on the leader refuses proposals, keeps its office, and recovers", async () => {
-  const { clock, leader, disk, fatal } = await three();
+test("a leader with a full disk hands over to a member that has room, and loses nothing", async () => {
+  const { clock, leader, nodes, disk, fatal, items } = await three();
   disk(leader.id).full = true;
   const first = outcome(leader.propose(bytes("x"), { timeoutMs: 60_000 }));
   await clock.advance(500);
-  expect(await outcome(leader.propose(bytes("y")))).toMatchObject({ code: "dropped", reason: "disk-full" });
-  await clock.advance(5000);
-  expect(leader.role).toBe("leader");
+  const heir = nodes.find((node) => node.role === "leader");
+  expect(heir).not.toBe(leader);
+  const second = heir?.propose(bytes("y"));
+  await clock.advance(100);
+  await second;
   disk(leader.id).full = false;
+  await clock.advance(500);
+  expect(await first).toEndWith(":x");
+  expect(items(leader.id)).toEqual(["x", "y"]);
+  expect(fatal).toEqual([]);
+});
+
+test("with every disk full the leader refuses proposals, keeps its office, and recovers", async () => {
+  const { clock, leader, voters, disk, fatal } = await three();
+  for (const id of voters) disk(id).full = true;
+  const first = outcome(leader.propose(bytes("x"), { timeoutMs: 60_000 }));
+  await clock.advance(500);
+  expect(await outcome(leader.propose(bytes("y")))).toMatchObject({ code: "dropped", reason: "disk-full" });
+  await clock.advance(10_000);
+  expect(leader.role).toBe("leader");
+  for (const id of voters) disk(id).full = false;
   await clock.advance(500);
   expect(await first).toEndWith(":x");
   expect(fatal).toEqual([]);

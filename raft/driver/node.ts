@@ -323,7 +323,9 @@ export class RaftNode {
   }
 
   #campaign(): void {
-    if (this.role !== "leader") this.#state?.loop.input((core) => core.campaign());
+    // Whoever has room on its disk should win; this node still campaigns when the election timeout finds no other.
+    if (this.role !== "leader" && this.#state?.loop.diskFull === false)
+      this.#state?.loop.input((core) => core.campaign());
   }
 
   #stalled(gapMs: number): void {

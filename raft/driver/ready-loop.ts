@@ -9,8 +9,8 @@
  * - One batch at a time. Nothing that depends on a batch leaves this node before it is on disk; only a leader whose
  *   vote and term are already there sends its entries while they are being written (thesis 10.2.1).
  * - The machine sees every committed command once, in index order, per process life, and only when it is on this disk.
- * - A full disk is a refusal: hard state and heartbeats go on, entries are tried again with each input. Any other failure
- *   of the disk, or a broken invariant, ends the loop through onFatal.
+ * - A full disk is a refusal: hard state and heartbeats go on, entries are tried again with each input, and a leader hands
+ *   its office to a member that has room. Any other failure of the disk, or a broken invariant, ends the loop.
  *
  * @module
  */
@@ -42,6 +42,9 @@ import { type SnapshotLoop, Snapshots } from "./snapshots.ts";
 
 /** A batch that applies longer than this lets timers and sockets go first, before the next. */
 const MAX_TURN_MS = 20;
+
+/** One for the attempt, the rest so that a cluster without room anywhere is not kept busy with it. */
+const HAND_OVER_EVERY_TIMEOUTS = 5;
 
 export interface ReadyLoopOptions {
   readonly config: ResolvedConfig;
@@ -80,6 +83,7 @@ export class ReadyLoop implements SnapshotLoop {
   #loggedFrom: LogIndex;
   #loggedBytes = 0;
   #diskFull = false;
+  #nextHandOverAt = Number.NEGATIVE_INFINITY;
   /** A batch is on its way to the disk. */
   #writing = false;
   #meanwhile = false;
@@ -237,6 +241,7 @@ export class ReadyLoop implements SnapshotLoop {
     this.#apply(ready.committed, firstMissing);
     for (const readState of ready.readStates) this.#options.reads.answered(readState);
     this.#core.advance(persisted);
+    if (!persisted) this.#handOver();
     this.#options.reads.appliedTo(this.#applied);
     this.#snapshotIfDue();
     return persisted;
@@ -303,6 +308,22 @@ export class ReadyLoop implements SnapshotLoop {
       this.#savedHardState = reserved;
     }
     return false;
+  }
+
+  /** Whoever has room should lead. When nobody takes it, because the others are full or gone, this node goes on. */
+  #handOver(): void {
+    const { clock, config, log } = this.#options;
+    const now = clock.now();
+    if (this.#core.role !== "leader" || now < this.#nextHandOverAt) return;
+    const heirs = this.#core.status().peers.filter((peer) => peer.recentlyActive && this.#isVoter(peer.id));
+    const heir = heirs.sort((one, other) => other.match - one.match)[0];
+    if (heir === undefined || !this.#core.transferLeader(heir.id)) return;
+    this.#nextHandOverAt = now + HAND_OVER_EVERY_TIMEOUTS * config.electionTimeoutMs;
+    log.notice("Handing the leadership over: the disk is full here", { to: heir.id });
+  }
+
+  #isVoter(id: NodeId): boolean {
+    return this.#membership.voters.includes(id);
   }
 
   #send(messages: readonly Message[]): void {

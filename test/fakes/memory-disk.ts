@@ -71,6 +71,11 @@ export class MemoryDisk {
     }
   }
 
+  /** What no honest disk does: the newest entries, though synced, are gone. To see that somebody notices. */
+  forget(count: number): void {
+    this.entries = this.entries.slice(0, Math.max(0, this.entries.length - count));
+  }
+
   /** A bit flips somewhere in the log. */
   corrupt(): void {
     this.#corrupt = true;

@@ -17,7 +17,9 @@ export interface RaftNetworkOptions {
   /** Delays in ms of each copy that arrives. Left out: one copy after 1 ms. */
   readonly plan?: (from: NodeId, to: NodeId) => readonly number[];
   /** Sees every message as it leaves; for checkers and traces. */
-  readonly onSend?: (message: Message) => void;
+  readonly onSend?: (message: Message, bytes: Uint8Array) => void;
+  /** Hands something to a member; a simulator holds it back while the member is paused. Left out: at once. */
+  readonly deliver?: (to: NodeId, run: () => void) => void;
 }
 
 /** A snapshot's sender gives up when a chunk did not come through for so long. */
@@ -49,15 +51,19 @@ export class RaftNetwork {
   reset(id: NodeId, delayMs: number): void {
     for (const [other, transport] of this.#members) {
       if (other === id) continue;
-      this.#options.clock.after(delayMs, () => transport.handler?.unreachable(id));
+      this.#options.clock.after(delayMs, () => this.#deliver(other, () => transport.handler?.unreachable(id)));
     }
   }
 
   carry(message: Message): void {
-    this.#options.onSend?.(message);
     const bytes = encodeMessage(message);
-    for (const delayMs of this.#plan(message.from, message.to)) {
-      this.#options.clock.after(delayMs, () => this.#members.get(message.to)?.handler?.message(decodeMessage(bytes)));
+    this.#options.onSend?.(message, bytes);
+    const { to } = message;
+    for (const delayMs of this.#plan(message.from, to)) {
+      this.#options.clock.after(delayMs, () => {
+        // Whoever is there when it arrives gets it: a restarted node hears what was sent to the life before.
+        this.#deliver(to, () => this.#members.get(to)?.handler?.message(decodeMessage(bytes)));
+      });
     }
   }
 
@@ -87,6 +93,11 @@ export class RaftNetwork {
       if (from.dead || to.dead) throw new Error("Send a snapshot: the connection broke");
       yield chunk.slice();
     }
+  }
+
+  #deliver(to: NodeId, run: () => void): void {
+    if (this.#options.deliver === undefined) run();
+    else this.#options.deliver(to, run);
   }
 
   #plan(from: NodeId, to: NodeId): readonly number[] {

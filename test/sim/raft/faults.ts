@@ -1,0 +1,188 @@
+/**
+ * The adversary: what goes wrong, how badly, and when; all of it drawn from the seed.
+ *
+ * @module
+ */
+import type { NodeId } from "#raft";
+import type { SeededRandom } from "../random.ts";
+import type { VirtualTime } from "../virtual-time.ts";
+import type { Member } from "./member.ts";
+
+/** How bad the world is in one seed. */
+export interface Weather {
+  readonly lossChance: number;
+  readonly duplicateChance: number;
+  readonly delayMs: number;
+  /** Chance of a delay far above the usual: that is what reorders. */
+  readonly lateChance: number;
+  readonly lateMs: number;
+  readonly diskMs: number;
+  readonly slowDiskChance: number;
+  readonly slowDiskMs: number;
+  readonly calmMs: number;
+}
+
+export function drawWeather(random: SeededRandom): Weather {
+  const often = (chance: number, high: number) => (random.chance(chance) ? random.between(0, high) : 0);
+  return {
+    lossChance: often(0.7, 0.15),
+    duplicateChance: often(0.5, 0.1),
+    delayMs: random.between(0.5, 20),
+    lateChance: often(0.5, 0.1),
+    lateMs: random.between(20, 1500),
+    diskMs: random.between(0.1, 8),
+    slowDiskChance: often(0.3, 0.05),
+    slowDiskMs: random.between(20, 800),
+    calmMs: random.between(200, 2500),
+  };
+}
+
+export interface FaultsOptions {
+  readonly random: SeededRandom;
+  readonly time: VirtualTime;
+  readonly weather: Weather;
+  readonly members: readonly Member[];
+  readonly reset: (id: NodeId, delayMs: number) => void;
+  readonly note: (line: string) => void;
+}
+
+export class Faults {
+  readonly #options: FaultsOptions;
+  /** Directed links that carry nothing: "from>to". */
+  #cut = new Set<string>();
+  #over = false;
+
+  constructor(options: FaultsOptions) {
+    this.#options = options;
+  }
+
+  begin(): void {
+    this.#next();
+  }
+
+  /** Everything is repaired and stays so; what is lost is lost. */
+  end(): void {
+    this.#over = true;
+    this.#cut.clear();
+    this.#options.note("calm");
+    for (const member of this.#options.members) {
+      member.disk.full = false;
+      member.resume();
+      member.start();
+    }
+  }
+
+  /** Delays of the copies of one message. */
+  plan(from: NodeId, to: NodeId): readonly number[] {
+    const { random, weather } = this.#options;
+    if (this.#cut.has(`${from}>${to}`)) return [];
+    if (this.#over) return [random.between(0.5, 5)];
+    if (random.chance(weather.lossChance)) return [];
+    const delay = () => random.between(0.2, weather.delayMs) + (random.chance(weather.lateChance) ? weather.lateMs : 0);
+    return random.chance(weather.duplicateChance) ? [delay(), delay()] : [delay()];
+  }
+
+  diskDelayMs(): number {
+    const { random, weather } = this.#options;
+    const slow = !this.#over && random.chance(weather.slowDiskChance);
+    return random.between(0.05, slow ? weather.slowDiskMs : weather.diskMs);
+  }
+
+  #next(): void {
+    const { random, time, weather } = this.#options;
+    time.after(random.between(50, weather.calmMs), () => {
+      if (this.#over) return;
+      this.#strike();
+      this.#next();
+    });
+  }
+
+  #strike(): void {
+    const { random, members } = this.#options;
+    const victim = random.pick(members);
+    switch (random.int(0, 11)) {
+      case 0:
+      case 1:
+        return this.#crash([victim]);
+      case 2:
+        return this.#crash(members.filter((member) => member.node?.role === "leader"));
+      case 3:
+        return this.#crash(random.chance(0.5) ? members : members.filter(() => random.chance(0.6)));
+      case 4:
+        return this.#partition((from, to) => (from === victim) !== (to === victim));
+      case 5:
+        return this.#partition((from) => from === victim);
+      case 6:
+        return this.#partition((_from, to) => to === victim);
+      case 7: {
+        const side = new Set(members.filter(() => random.chance(0.5)));
+        return this.#partition((from, to) => side.has(from) !== side.has(to));
+      }
+      case 8:
+        return this.#pause(random.chance(0.5) ? victim : (members.find((m) => m.node?.role === "leader") ?? victim));
+      case 9:
+        return this.#fillDisk(victim);
+      case 10:
+        this.#options.note(`reset ${victim.id}`);
+        return this.#options.reset(victim.id, random.between(0, 5));
+      case 11:
+        return this.#transfer(victim);
+    }
+  }
+
+  #crash(victims: readonly Member[]): void {
+    const { random, time, reset } = this.#options;
+    for (const victim of victims) {
+      victim.kill();
+      // Only a host that lives resets its dead process's connections.
+      if (random.chance(0.5)) reset(victim.id, random.between(0, 3));
+      time.after(random.between(10, 4000), () => victim.start());
+    }
+  }
+
+  #partition(isCut: (from: Member, to: Member) => boolean): void {
+    const { members, note } = this.#options;
+    this.#cut.clear();
+    for (const from of members) {
+      for (const to of members) {
+        if (from !== to && isCut(from, to)) this.#cut.add(`${from.id}>${to.id}`);
+      }
+    }
+    note(`cut ${[...this.#cut].join(" ")}`);
+    this.#later(100, 5000, () => {
+      note("heal");
+      this.#cut.clear();
+    });
+  }
+
+  #pause(victim: Member): void {
+    this.#options.note(`pause ${victim.id}`);
+    victim.pause();
+    this.#later(50, 4000, () => {
+      this.#options.note(`resume ${victim.id}`);
+      victim.resume();
+    });
+  }
+
+  #fillDisk(victim: Member): void {
+    this.#options.note(`fill disk ${victim.id}`);
+    victim.disk.full = true;
+    this.#later(100, 4000, () => {
+      victim.disk.full = false;
+    });
+  }
+
+  #transfer(to: Member): void {
+    const { members, note } = this.#options;
+    const leader = members.find((member) => member.running && member.node?.role === "leader");
+    if (leader?.node == null) return;
+    note(`transfer ${leader.id} to ${to.id}`);
+    // A node that is killed or stopped meanwhile refuses: the next events show what came of it.
+    leader.node.transferLeader(to.id).catch(() => {});
+  }
+
+  #later(low: number, high: number, run: () => void): void {
+    const { random, time } = this.#options;
+    time.after(random.between(low, high), run);
+  }
+}

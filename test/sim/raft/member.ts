@@ -1,0 +1,207 @@
+/**
+ * One simulated host: a disk that survives, a process that is started, paused and killed, and the state machine in it.
+ *
+ * Invariants.
+ * - A killed process does nothing any more: its timers, its disk and its transport are dead.
+ * - A paused process keeps what reaches it; when it goes on, due timers come first and then what waited in its sockets.
+ *
+ * @module
+ */
+import { type Entry, type NodeId, RaftNode, type RaftNodeConfig, type SoftState, type StateMachine } from "#raft";
+import type { Clock } from "../../../src/lib/clock.ts";
+import { MemoryDisk } from "../../fakes/memory-disk.ts";
+import type { RaftNetwork } from "../../fakes/raft-network.ts";
+import type { SeededRandom } from "../random.ts";
+import { type Checkers, Violation } from "./checkers.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+/** Small chunks, so that a snapshot takes several and can be interrupted between them. */
+const COMMANDS_PER_CHUNK = 25;
+const SILENT = { debug() {}, info() {}, notice() {}, warning() {}, error() {} };
+
+export interface MemberOptions {
+  readonly id: NodeId;
+  readonly config: Omit<RaftNodeConfig, "id">;
+  readonly clock: Clock;
+  readonly random: SeededRandom;
+  readonly network: RaftNetwork;
+  readonly checkers: Checkers;
+  readonly diskDelayMs: () => number;
+  readonly forgetful: boolean;
+  readonly note: (line: string) => void;
+  readonly fail: (error: Error) => void;
+}
+
+/** Holds the list of all commands: its state is its history. */
+class ListMachine implements StateMachine {
+  commands: string[] = [];
+  readonly #id: NodeId;
+  readonly #checkers: Checkers;
+  #last = 0;
+
+  constructor(id: NodeId, checkers: Checkers) {
+    this.#id = id;
+    this.#checkers = checkers;
+  }
+
+  apply(entry: Entry): unknown {
+    if (entry.index <= this.#last) throw new Violation(`node ${this.#id} applied ${entry.index} after ${this.#last}`);
+    this.#last = entry.index;
+    this.#checkers.applied(this.#id, entry);
+    this.commands.push(decoder.decode(entry.data));
+    return entry.index;
+  }
+
+  snapshot(): AsyncIterable<Uint8Array> {
+    return chunksOf([...this.commands], this.#last);
+  }
+
+  async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    let text = "";
+    for await (const chunk of chunks) text += decoder.decode(chunk);
+    const [last, ...commands] = text.split("\n");
+    this.#last = Number(last);
+    this.commands = commands;
+    this.#checkers.state(this.#id, commands);
+  }
+}
+
+async function* chunksOf(commands: readonly string[], last: number): AsyncGenerator<Uint8Array> {
+  yield encoder.encode(`${last}`);
+  for (let at = 0; at < commands.length; at += COMMANDS_PER_CHUNK) {
+    yield encoder.encode(`\n${commands.slice(at, at + COMMANDS_PER_CHUNK).join("\n")}`);
+  }
+}
+
+/** One life of the process: when it is over, nothing of it happens any more. */
+class Life {
+  dead = false;
+  paused = false;
+  readonly #clock: Clock;
+  #timers: (() => void)[] = [];
+  #arrivals: (() => void)[] = [];
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  readonly clock: Clock = {
+    now: () => this.#clock.now(),
+    after: (delayMs, run) => {
+      let cancelled = false;
+      const guarded = () => {
+        if (cancelled || this.dead) return;
+        if (this.paused) this.#timers.push(guarded);
+        else run();
+      };
+      const timer = this.#clock.after(delayMs, guarded);
+      return {
+        cancel: () => {
+          cancelled = true;
+          timer.cancel();
+        },
+      };
+    },
+  };
+
+  arrive(run: () => void): void {
+    if (this.dead) return;
+    if (this.paused) this.#arrivals.push(run);
+    else run();
+  }
+
+  resume(): void {
+    this.paused = false;
+    const waiting = [...this.#timers, ...this.#arrivals];
+    this.#timers = [];
+    this.#arrivals = [];
+    for (const run of waiting) this.#clock.after(0, () => this.arrive(run));
+  }
+}
+
+export class Member {
+  readonly id: NodeId;
+  readonly disk: MemoryDisk;
+  node: RaftNode | null = null;
+  #machine: ListMachine | null = null;
+  #life: Life | null = null;
+  readonly #options: MemberOptions;
+
+  constructor(options: MemberOptions) {
+    this.id = options.id;
+    this.#options = options;
+    this.disk = new MemoryDisk({
+      random: () => options.random.next(),
+      delay: () => new Promise((resolve) => this.#clockOfLife().after(options.diskDelayMs(), resolve)),
+    });
+  }
+
+  get up(): boolean {
+    return this.node !== null;
+  }
+  get running(): boolean {
+    return this.#life !== null && !this.#life.paused;
+  }
+  get commands(): readonly string[] {
+    return this.#machine?.commands ?? [];
+  }
+
+  start(): void {
+    if (this.#life !== null) return;
+    const { id, config, clock, random, network, checkers, note, fail } = this.#options;
+    const life = new Life(clock);
+    this.#life = life;
+    const machine = new ListMachine(id, checkers);
+    const node = new RaftNode(
+      { id, ...config },
+      {
+        clock: life.clock,
+        storage: this.disk.open(),
+        transport: network.transport(id),
+        machine,
+        random: () => random.next(),
+        log: SILENT,
+        onFatal: fail,
+      },
+    );
+    this.#machine = machine;
+    this.node = node;
+    note(`start ${id}`);
+    node.onChange((state) => this.#changed(state));
+    node.start().catch(fail);
+  }
+
+  /** kill -9, or the power: nothing is said, nothing more is written. */
+  kill(): void {
+    if (this.#life === null) return;
+    this.#options.note(`kill ${this.id}`);
+    this.#life.dead = true;
+    this.#life = null;
+    this.node = null;
+    this.#options.network.kill(this.id);
+    this.disk.crash();
+    if (this.#options.forgetful) this.disk.forget(this.#options.random.int(0, 5));
+  }
+
+  pause(): void {
+    if (this.#life !== null) this.#life.paused = true;
+  }
+
+  resume(): void {
+    this.#life?.resume();
+  }
+
+  arrive(run: () => void): void {
+    this.#life?.arrive(run);
+  }
+
+  #clockOfLife(): Clock {
+    return this.#life?.clock ?? this.#options.clock;
+  }
+
+  #changed(state: SoftState): void {
+    this.#options.note(`${state.role} ${this.id} term ${state.term} leader ${state.leader}`);
+    if (state.role === "leader") this.#options.checkers.elected(this.id, state.term, this.disk);
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * A raft cluster's life in one seed: production's RaftNode on a virtual clock, network and disk, with faults and checkers.
+ *
+ * Idea. 20 s of faults, then calm: the cluster has 10 s to elect, to catch up and to answer for everything it said.
+ * One synchronous call; the same seed gives the same trace, whose hash stands for the whole run.
+ *
+ * @module
+ */
+import { crc32 } from "node:zlib";
+import type { RaftNodeConfig } from "#raft";
+import { RaftNetwork } from "../../fakes/raft-network.ts";
+import { SeededRandom } from "../random.ts";
+import { VirtualTime } from "../virtual-time.ts";
+import { Checkers, Violation } from "./checkers.ts";
+import { Clients } from "./clients.ts";
+import { drawWeather, Faults } from "./faults.ts";
+import { Member } from "./member.ts";
+
+const FAULTS_MS = 20_000;
+const CALM_MS = 10_000;
+const CHECK_EVERY_MS = 500;
+
+export interface SimulationResult {
+  readonly seed: number;
+  readonly size: number;
+  /** Of everything that was sent, applied, answered and decided, with its moment. */
+  readonly traceHash: number;
+  readonly violation: Error | null;
+  readonly counts: Readonly<Record<string, number>>;
+}
+
+export interface SimulationOptions {
+  /** Sees each line of the trace. */
+  readonly onLine?: (atMs: number, line: string) => void;
+  /** Disks lose synced entries in a crash: the simulation has to notice, or it proves nothing. */
+  readonly forgetfulDisks?: boolean;
+}
+
+export function simulate(seed: number, options: SimulationOptions = {}): SimulationResult {
+  const simulation = new Simulation(seed, options);
+  return simulation.run();
+}
+
+class Simulation {
+  readonly #seed: number;
+  readonly #time = new VirtualTime();
+  readonly #members: Member[] = [];
+  readonly #checkers = new Checkers();
+  readonly #clients: Clients;
+  readonly #faults: Faults;
+  readonly #onLine: SimulationOptions["onLine"];
+  #hash = 0;
+  #messages = 0;
+  #elections = 0;
+  #violation: Error | null = null;
+
+  constructor(seed: number, options: SimulationOptions) {
+    this.#seed = seed;
+    this.#onLine = options.onLine;
+    const random = new SeededRandom(seed);
+    const time = this.#time;
+    const members = this.#members;
+    const note = (line: string) => this.#note(line);
+    const fail = (error: Error) => this.#fail(error);
+    const network = new RaftNetwork({
+      clock: time,
+      plan: (from, to) => this.#faults.plan(from, to),
+      deliver: (to, run) => members.find((member) => member.id === to)?.arrive(run),
+      onSend: (message, bytes) => {
+        this.#messages += 1;
+        this.#hash = crc32(bytes, this.#hash);
+        if (this.#onLine !== undefined) note(`send ${JSON.stringify(message)}`);
+        this.#guard(() => this.#checkers.sent(message));
+      },
+    });
+    const reset = (id: number, delayMs: number) => network.reset(id, delayMs);
+    const weather = drawWeather(random);
+    this.#faults = new Faults({ random: random.fork(), time, weather, members, reset, note });
+    this.#clients = new Clients({ random: random.fork(), time, members, checkers: this.#checkers, note, fail });
+    const config = drawConfig(random);
+    for (const id of config.membership.voters) {
+      members.push(
+        new Member({
+          id,
+          config,
+          clock: time,
+          random: random.fork(),
+          network,
+          checkers: this.#checkers,
+          diskDelayMs: () => this.#faults.diskDelayMs(),
+          forgetful: options.forgetfulDisks ?? false,
+          note,
+          fail,
+        }),
+      );
+    }
+  }
+
+  run(): SimulationResult {
+    for (const member of this.#members) member.start();
+    this.#faults.begin();
+    this.#clients.begin();
+    this.#runTo(FAULTS_MS);
+    this.#faults.end();
+    this.#runTo(FAULTS_MS + CALM_MS * 0.8);
+    const before = this.#clients.counts.done;
+    this.#runTo(FAULTS_MS + CALM_MS * 0.9);
+    this.#guard(() => this.#expectProgress(before));
+    this.#clients.end();
+    this.#runTo(FAULTS_MS + CALM_MS * 1.5);
+    this.#guard(() => this.#clients.settle());
+    return {
+      seed: this.#seed,
+      size: this.#members.length,
+      traceHash: this.#hash,
+      violation: this.#violation,
+      counts: { ...this.#clients.counts, messages: this.#messages, leaders: this.#elections },
+    };
+  }
+
+  #runTo(endMs: number): void {
+    while (this.#violation === null && this.#time.now() < endMs) {
+      this.#guard(() => this.#time.runUntil(Math.min(endMs, this.#time.now() + CHECK_EVERY_MS)));
+      this.#guard(() => {
+        for (const member of this.#members) this.#checkers.disk(member.id, member.disk);
+      });
+    }
+  }
+
+  #expectProgress(doneBefore: number): void {
+    if (this.#violation !== null) return;
+    const leaders = this.#members.filter((member) => member.node?.role === "leader");
+    if (leaders.length !== 1) throw new Violation(`liveness: ${leaders.length} nodes lead in calm times`);
+    if (this.#clients.counts.done <= doneBefore) throw new Violation("liveness: nothing is acknowledged in calm times");
+  }
+
+  #note(line: string): void {
+    if (line.startsWith("leader ")) this.#elections += 1;
+    this.#hash = crc32(`${this.#time.now()} ${line}`, this.#hash);
+    this.#onLine?.(this.#time.now(), line);
+  }
+
+  #guard(act: () => void): void {
+    if (this.#violation !== null) return;
+    try {
+      act();
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  #fail(error: Error): void {
+    this.#violation ??= error;
+    this.#note(`violation ${error.message}`);
+  }
+}
+
+/** Small limits, so that what takes hours in production happens in seconds. */
+function drawConfig(random: SeededRandom): Omit<RaftNodeConfig, "id"> & Pick<RaftNodeConfig, "membership"> {
+  const size = random.chance(0.5) ? 3 : 5;
+  const snapshotLogEntries = random.int(10, 120);
+  return {
+    membership: { voters: Array.from({ length: size }, (_, i) => i + 1), learners: [] },
+    tickMs: 100,
+    heartbeatMs: 100,
+    electionTimeoutMs: 1000,
+    electionJitterMs: random.pick([300, 300, 1000]),
+    snapshotLogEntries,
+    trailingEntries: random.int(0, snapshotLogEntries >> 1),
+    maxAppendBytes: random.pick([50, 400, 1 << 20]),
+    maxInflightMessages: random.pick([1, 4, 64]),
+    maxInflightBytes: random.pick([200, 1 << 20]),
+    maxUncommittedBytes: random.pick([600, 1 << 20]),
+    maxCommittedBytes: random.pick([100, 1 << 20]),
+  };
+}
