@@ -44,8 +44,21 @@ describe("DeathWatch", () => {
     answers = ["hangs", "hangs"];
     watch.update(new Set([id]));
     await clock.advance(5_000);
-    expect(asked).toEqual([0, 600]);
-    expect(dead).toEqual([[id, 1_100]]);
+    expect(asked).toEqual([0, 610]);
+    expect(dead).toEqual([[id, 1_120]]);
+  });
+
+  test("an answer that is found together with the time-out, after a stall, counts", async () => {
+    answers = ["hangs"];
+    const controller = Promise.withResolvers<"alive">();
+    const probe = { probe: () => controller.promise };
+    const options = { clock, log: SILENT_LOG, probe, config, selfId: "", addressOf: () => address };
+    const stalled = new DeathWatch({ ...options, onDead: (machine) => dead.push([machine, clock.now()]) });
+    clock.after(config.probeTimeoutMs + 1, () => controller.resolve("alive"));
+    stalled.update(new Set([id]));
+    await clock.advance(config.daemonGraceMs - 1);
+    expect(dead).toEqual([]);
+    stalled.stop();
   });
 
   test("one silence between answers is no death", async () => {

@@ -23,6 +23,8 @@ import type { MachineProbe } from "./ports.ts";
 const SILENCES = 2;
 /** Between the first silence and the next question. */
 const SILENCE_PAUSE_MS = 100;
+/** After a stall of this process the time-out is due together with the answer that waits in its socket: hear that one first. */
+const HEARING_MS = 10;
 
 export interface DeathWatchConfig {
   /** How long a host that lives may be without its daemon before its units are placed elsewhere. */
@@ -114,7 +116,9 @@ export class DeathWatch {
     const controller = new AbortController();
     const abort = () => controller.abort();
     signal.addEventListener("abort", abort);
-    const timeUp = pause(clock, config.probeTimeoutMs, controller.signal).then((): "silent" => "silent");
+    const timeUp = pause(clock, config.probeTimeoutMs, controller.signal)
+      .then(() => pause(clock, HEARING_MS, controller.signal))
+      .then((): "silent" => "silent");
     try {
       return await Promise.race([probe.probe(address, controller.signal), timeUp]);
     } finally {
