@@ -76,7 +76,10 @@ export class RaftNetwork {
   ): Promise<void> {
     const receiver = this.#members.get(to);
     if (receiver?.handler == null) throw new Error(`Send a snapshot to ${to}: it is not there`);
-    await receiver.handler.snapshot(from.id, meta, term, this.#slowly(from, receiver, chunks));
+    // A process that died answers nothing; its kernel, or the sender's patience, ends the connection.
+    const taken = receiver.handler.snapshot(from.id, meta, term, this.#slowly(from, receiver, chunks));
+    await Promise.race([taken, receiver.death]);
+    if (receiver.dead) throw new Error(`Send a snapshot to ${to}: the connection broke`);
   }
 
   async *#slowly(
@@ -110,10 +113,15 @@ class MemoryTransport implements Transport {
   readonly #network: RaftNetwork;
   handler: TransportHandler | null = null;
   dead = false;
+  readonly death: Promise<void>;
+  #died: () => void = () => {};
 
   constructor(id: NodeId, network: RaftNetwork) {
     this.id = id;
     this.#network = network;
+    this.death = new Promise((resolve) => {
+      this.#died = resolve;
+    });
   }
 
   async start(handler: TransportHandler): Promise<void> {
@@ -136,5 +144,6 @@ class MemoryTransport implements Transport {
   die(): void {
     this.dead = true;
     this.handler = null;
+    this.#died();
   }
 }

@@ -41,8 +41,8 @@ describe("the simulation", () => {
     const results = [1, 2, 3, 4, 5, 6, 7, 8].map((seed) => simulate(seed));
     expect(new Set(results.map((result) => result.size))).toEqual(new Set([3, 5]));
     for (const { counts } of results) {
-      expect(counts["done"]).toBeGreaterThan(50);
-      expect(counts["reads"]).toBeGreaterThan(20);
+      expect(counts.done).toBeGreaterThan(50);
+      expect(counts.reads).toBeGreaterThan(20);
     }
   });
 
