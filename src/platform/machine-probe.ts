@@ -10,6 +10,9 @@
 import { connect } from "node:net";
 import { splitHostPort } from "./addresses.ts";
 
+/** The network's words for "nobody there"; any other failure (a reset, this host out of sockets, a name that does not resolve) proves no death. */
+const SILENCE = new Set(["ETIMEDOUT", "EHOSTUNREACH", "EHOSTDOWN", "ENETUNREACH"]);
+
 /** @param signal Ends the wait: no answer by then is silence. */
 export function probeHost(address: string, signal: AbortSignal): Promise<"alive" | "silent"> {
   const { host, port } = splitHostPort(address);
@@ -22,10 +25,7 @@ export function probeHost(address: string, signal: AbortSignal): Promise<"alive"
     };
     const giveUp = () => settle("silent");
     socket.once("connect", () => settle("alive"));
-    // A closed port is ECONNREFUSED, the kernel's reset; no route and no answer have other codes.
-    socket.on("error", (error: NodeJS.ErrnoException) =>
-      settle(error.code === "ECONNREFUSED" || error.code === "ECONNRESET" ? "alive" : "silent"),
-    );
+    socket.on("error", (error: NodeJS.ErrnoException) => settle(SILENCE.has(error.code ?? "") ? "silent" : "alive"));
     signal.addEventListener("abort", giveUp, { once: true });
     if (signal.aborted) giveUp();
   });
