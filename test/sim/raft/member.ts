@@ -38,11 +38,13 @@ class ListMachine implements StateMachine {
   commands: string[] = [];
   readonly #id: NodeId;
   readonly #checkers: Checkers;
+  readonly #note: (line: string) => void;
   #last = 0;
 
-  constructor(id: NodeId, checkers: Checkers) {
+  constructor(id: NodeId, checkers: Checkers, note: (line: string) => void) {
     this.#id = id;
     this.#checkers = checkers;
+    this.#note = note;
   }
 
   apply(entry: Entry): unknown {
@@ -64,6 +66,7 @@ class ListMachine implements StateMachine {
     this.#last = Number(last);
     this.commands = commands;
     this.#checkers.state(this.#id, commands);
+    this.#note(`restore ${this.#id} to ${last}`);
   }
 }
 
@@ -152,7 +155,7 @@ export class Member {
     const { id, config, clock, random, network, checkers, note, fail } = this.#options;
     const life = new Life(clock);
     this.#life = life;
-    const machine = new ListMachine(id, checkers);
+    const machine = new ListMachine(id, checkers, note);
     const node = new RaftNode(
       { id, ...config },
       {

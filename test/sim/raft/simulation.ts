@@ -49,9 +49,11 @@ class Simulation {
   readonly #clients: Clients;
   readonly #faults: Faults;
   readonly #onLine: SimulationOptions["onLine"];
+  readonly #voters: number;
   #hash = 0;
   #messages = 0;
   #elections = 0;
+  #restores = 0;
   #violation: Error | null = null;
 
   constructor(seed: number, options: SimulationOptions) {
@@ -78,7 +80,8 @@ class Simulation {
     this.#faults = new Faults({ random: random.fork(), time, weather, members, reset, note });
     this.#clients = new Clients({ random: random.fork(), time, members, checkers: this.#checkers, note, fail });
     const config = drawConfig(random);
-    for (const id of config.membership.voters) {
+    this.#voters = config.membership.voters.length;
+    for (const id of [...config.membership.voters, ...config.membership.learners]) {
       members.push(
         new Member({
           id,
@@ -111,10 +114,10 @@ class Simulation {
     this.#guard(() => this.#clients.settle());
     return {
       seed: this.#seed,
-      size: this.#members.length,
+      size: this.#voters,
       traceHash: this.#hash,
       violation: this.#violation,
-      counts: { ...this.#clients.counts, messages: this.#messages, leaders: this.#elections },
+      counts: { ...this.#clients.counts, messages: this.#messages, leaders: this.#elections, restores: this.#restores },
     };
   }
 
@@ -136,6 +139,7 @@ class Simulation {
 
   #note(line: string): void {
     if (line.startsWith("leader ")) this.#elections += 1;
+    if (line.startsWith("restore ")) this.#restores += 1;
     this.#hash = crc32(`${this.#time.now()} ${line}`, this.#hash);
     this.#onLine?.(this.#time.now(), line);
   }
@@ -160,7 +164,7 @@ function drawConfig(random: SeededRandom): Omit<RaftNodeConfig, "id"> & Pick<Raf
   const size = random.chance(0.5) ? 3 : 5;
   const snapshotLogEntries = random.int(10, 120);
   return {
-    membership: { voters: Array.from({ length: size }, (_, i) => i + 1), learners: [] },
+    membership: { voters: Array.from({ length: size }, (_, i) => i + 1), learners: random.chance(0.2) ? [9] : [] },
     tickMs: 100,
     heartbeatMs: 100,
     electionTimeoutMs: 1000,
