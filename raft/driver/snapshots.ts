@@ -19,6 +19,7 @@
 import type { HardState, LogIndex, Message, NodeId, SnapshotMeta, Term } from "../types.ts";
 import {
   type Clock,
+  CorruptLogError,
   DiskFullError,
   type LogStorage,
   type RaftLog,
@@ -175,6 +176,8 @@ export class Snapshots {
     } catch (error) {
       if (this.#stopped) return;
       log.warning("Sending a snapshot failed", { to, index: snapshot.meta.index, reason: reasonOf(error) });
+      // The machine in memory is sound: its present state takes the place of the damaged file.
+      if (error instanceof CorruptLogError) void this.take();
       const retry = clock.after(SEND_RETRY_MS, () => {
         this.#retries.delete(retry);
         report(false);
