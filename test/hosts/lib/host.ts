@@ -120,8 +120,11 @@ export class Host {
       return findInit(nspawn.pid);
     });
     await eventually(`basic.target of ${this.name}`, BOOT_MS, async () => {
-      const { stdout } = await this.run(["systemctl", "is-active", "basic.target", "dbus.socket"]);
-      return stdout === "active\nactive\n";
+      const { stdout, stderr } = await this.run(["systemctl", "is-active", "basic.target", "dbus.socket"]);
+      if (stdout !== "active\nactive\n") {
+        throw new Error(`${stdout}${stderr}${this.#consoleTail()}`);
+      }
+      return true;
     });
   }
 
