@@ -229,7 +229,10 @@ export class RaftNode {
   /** Takes a snapshot of the present state; resolves when it is on disk and the log behind it is dropped. */
   async snapshotNow(): Promise<void> {
     const { loop } = this.#running("Take a snapshot");
-    if (!(await loop.snapshots.take())) {
+    const present = loop.applied;
+    // One that was under way already may stand for less.
+    while (loop.snapshots.index < present) {
+      if (await loop.snapshots.take()) continue;
       throw new DroppedError(
         "snapshot",
         "Take a snapshot: another one is in the way, or the disk is full; see the log",
