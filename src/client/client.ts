@@ -8,9 +8,16 @@
  *
  * @module
  */
-import type { MachineEntity, UnitEntity, UnitPutEntity, UnitStateEntity } from "../model/entities.ts";
+import type {
+  MachineEntity,
+  UnitBatchItemEntity,
+  UnitEntity,
+  UnitPutEntity,
+  UnitStateEntity,
+} from "../model/entities.ts";
 import { parseMachinePage, parseUnitEntity, parseUnitPage, parseUnitStatePage } from "../model/entity-input.ts";
 import type { FleetEvent } from "../model/events.ts";
+import { changeUnits, type UnitOutcome } from "./batch.ts";
 import { ClientError } from "./errors.ts";
 import { readEvents } from "./events.ts";
 import { type HttpOptions, requestJson, requestStream } from "./http.ts";
@@ -31,6 +38,12 @@ export interface ServerVersion {
   readonly version: string;
   readonly machineID: string;
   readonly leader?: string;
+}
+
+export interface MetadataEditEntity {
+  readonly machineID: string;
+  readonly key: string;
+  readonly value: string | null;
 }
 
 export interface StateFilter {
@@ -83,6 +96,23 @@ export class FleetClient {
       if (error instanceof ClientError && error.status === 404) return false;
       throw error;
     }
+  }
+
+  /**
+   * Creates, changes and deletes many units, each named once, in few requests. Never throws for what happens on the way: one
+   * outcome a change, in their order, says what was done, what failed and why, and what was not even sent.
+   */
+  changeUnits(changes: readonly UnitBatchItemEntity[], signal?: AbortSignal): Promise<UnitOutcome[]> {
+    return changeUnits(this.#http, `${PREFIX}/units:batch`, changes, signal);
+  }
+
+  /** Edits of machines' metadata, all or none. `value` null: remove. */
+  async editMetadata(edits: readonly MetadataEditEntity[], signal?: AbortSignal): Promise<void> {
+    const body = edits.map(({ machineID, key, value }) => {
+      const path = `/${machineID}/metadata/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`;
+      return value === null ? { op: "remove", path } : { op: "add", path, value };
+    });
+    await requestJson(this.#http, { method: "PATCH", path: `${PREFIX}/machines`, body, signal });
   }
 
   async states(filter: StateFilter = {}, signal?: AbortSignal): Promise<UnitStateEntity[]> {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+export type { UnitOutcome } from "./batch.ts";
 export { FleetClient, type JournalOptions, type ServerVersion } from "./client.ts";
 export { DEFAULT_ENDPOINT, type Endpoint, parseEndpoint } from "./endpoint.ts";
 export { ClientError, type ClientErrorCode } from "./errors.ts";

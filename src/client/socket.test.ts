@@ -47,6 +47,7 @@ beforeAll(async () => {
   const api = createFleetApi({
     view: fleet,
     units: fleet,
+    machines: fleet,
     machineCalls: {
       async *unitStatus() {
         yield encodeText("status");

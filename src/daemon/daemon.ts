@@ -30,6 +30,7 @@ import {
   Keys,
   KvAgentRegistry,
   type MachineRegistration,
+  RegistryMachines,
   RegistryUnits,
   RegistryView,
 } from "../registry/index.ts";
@@ -143,6 +144,7 @@ export class Daemon {
     const api = createFleetApi({
       view: this.#view,
       units: new RegistryUnits(member.kv, this.#keys, this.#view),
+      machines: new RegistryMachines(member.kv, this.#keys),
       machineCalls: new DaemonMachineCalls({
         self: this.#options.machineId,
         inspector,

@@ -37,6 +37,25 @@ export interface UnitPutEntity {
   readonly options?: readonly UnitOptionEntity[];
 }
 
+/** What `POST /flt/v1/units:batch` takes, each unit named once: what a PUT of it would take, or `delete`. */
+export interface UnitBatchEntity {
+  readonly units: readonly UnitBatchItemEntity[];
+}
+export interface UnitBatchItemEntity extends UnitPutEntity {
+  readonly name: string;
+  readonly delete?: boolean;
+}
+
+/** Its answer: a status for each unit, in the order of the request, as if each had been asked for alone. */
+export interface UnitBatchResultEntity {
+  readonly units: readonly UnitBatchOutcomeEntity[];
+}
+export interface UnitBatchOutcomeEntity {
+  readonly name: string;
+  readonly status: number;
+  readonly error?: ErrorEntity["error"];
+}
+
 /** A unit on one machine, as systemd has it there: `GET /state`. */
 export interface UnitStateEntity {
   readonly name: string;

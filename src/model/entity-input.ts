@@ -14,6 +14,7 @@ import type {
   ErrorEntity,
   MachineEntity,
   MachinePageEntity,
+  UnitBatchResultEntity,
   UnitEntity,
   UnitPageEntity,
   UnitStateEntity,
@@ -70,6 +71,26 @@ const unitPageSchema = object({ units: list(unitSchema), nextPageToken: text });
 const unitStatePageSchema = object({ states: list(unitStateSchema), nextPageToken: text });
 const machinePageSchema = object({ machines: list(machineSchema), nextPageToken: text });
 const errorSchema = object({ error: object({ code: v.number(), message: text }) });
+/** What an item wants is read item by item, so that one that cannot be read does not hide the others. */
+const unitBatchSchema = object({
+  units: v.array(
+    object({
+      name: text,
+      delete: v.nullish(v.boolean(), false),
+      desiredState: v.optional(v.unknown()),
+      options: v.optional(v.unknown()),
+    }),
+  ),
+});
+const unitBatchResultSchema = object({
+  units: list(
+    object({
+      name: text,
+      status: v.number(),
+      error: v.nullish(object({ code: v.number(), message: text })),
+    }),
+  ),
+});
 const patchSchema = v.array(
   object({ op: text, path: text, value: v.nullish(v.union([v.string(), object({ value: text })]), "") }),
 );
@@ -79,6 +100,15 @@ export interface UnitPut {
   readonly name?: string;
   readonly desiredState?: JobState;
   readonly options?: readonly UnitOption[];
+}
+
+/** One item of a bulk write; `problem` instead of `put`: it cannot be read, which is its own affair. */
+export interface UnitBatchItem {
+  readonly name: string;
+  readonly wish:
+    | { readonly kind: "put"; readonly put: UnitPut }
+    | { readonly kind: "destroy" }
+    | { readonly kind: "problem"; readonly error: EntityError };
 }
 
 /** One operation of a `PATCH /machines`. `value` null: hide the key. */
@@ -103,6 +133,39 @@ export function parseUnitPut(json: unknown): UnitPut {
     ...(isJobState(desiredState) && { desiredState }),
     ...(options.length > 0 && { options }),
   };
+}
+
+/**
+ * @param json The parsed body of `POST /units:batch`. Throws EntityError when it is no such list at all: items without a name, or
+ * one name twice, could not be answered item by item.
+ */
+export function parseUnitBatch(json: unknown): readonly UnitBatchItem[] {
+  const what = "the units in the request body";
+  const names = new Set<string>();
+  return read(unitBatchSchema, json, what).units.map((item, index) => {
+    const { name, delete: destroys, ...rest } = item;
+    if (name === "") throw new EntityError(what, `unit ${index} has no name`);
+    if (names.has(name)) throw new EntityError(what, `${JSON.stringify(name)} is there twice`);
+    names.add(name);
+    return { name, wish: destroys ? destroyWish(name, rest) : putWish(name, rest) };
+  });
+}
+
+type Wish = UnitBatchItem["wish"];
+
+function putWish(name: string, fields: object): Wish {
+  try {
+    return { kind: "put", put: parseUnitPut({ name, ...fields }) };
+  } catch (error) {
+    if (!(error instanceof EntityError)) throw error;
+    return { kind: "problem", error };
+  }
+}
+
+function destroyWish(name: string, { desiredState, options }: { desiredState?: unknown; options?: unknown }): Wish {
+  if (desiredState === undefined && options === undefined) return { kind: "destroy" };
+  const error = new EntityError(`unit ${JSON.stringify(name)}`, "delete goes with neither desiredState nor options");
+  return { kind: "problem", error };
 }
 
 /** @param json The parsed body of `PATCH /machines`. All is checked before anything is returned. Throws EntityError. */
@@ -157,6 +220,10 @@ export function parseMachine(json: unknown): MachineEntity {
 }
 export function parseMachinePage(json: unknown): MachinePageEntity {
   return read(machinePageSchema, json, "the machines in the answer");
+}
+export function parseUnitBatchResult(json: unknown): UnitBatchResultEntity {
+  const { units } = read(unitBatchResultSchema, json, "the outcome of the units in the answer");
+  return { units: units.map(({ name, status, error }) => ({ name, status, ...(error && { error }) })) };
 }
 /** undefined for a body that is no error of this API. */
 export function parseErrorEntity(json: unknown): ErrorEntity | undefined {

@@ -6,7 +6,7 @@
 export { KvAgentRegistry } from "./agent-registry.ts";
 export { becomeEngine } from "./engine-session.ts";
 export { DEFAULT_KEY_PREFIX, Keys } from "./keys.ts";
-export { editMetadata, type MetadataEdit } from "./metadata.ts";
+export { editMetadata, RegistryMachines } from "./metadata.ts";
 export * from "./types.ts";
 export { RegistryUnits } from "./units.ts";
 export { RegistryView, type RegistryViewOptions } from "./view.ts";

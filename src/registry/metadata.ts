@@ -6,17 +6,25 @@
  *
  * @module
  */
-import type { MachineId } from "../model/machine.ts";
 import type { CallOptions, Kv } from "../store/kv.ts";
 import type { Keys } from "./keys.ts";
 import { put } from "./operations.ts";
 import { encodeMetadata } from "./records.ts";
+import type { MachineWriter, MetadataEdit } from "./types.ts";
 
-export interface MetadataEdit {
-  readonly machineId: MachineId;
-  readonly key: string;
-  /** null: removed. */
-  readonly value: string | null;
+/** MachineWriter over a store. */
+export class RegistryMachines implements MachineWriter {
+  readonly #kv: Kv;
+  readonly #keys: Keys;
+
+  constructor(kv: Kv, keys: Keys) {
+    this.#kv = kv;
+    this.#keys = keys;
+  }
+
+  editMetadata(edits: readonly MetadataEdit[], options?: CallOptions): Promise<void> {
+    return editMetadata(this.#kv, this.#keys, edits, options);
+  }
 }
 
 /**

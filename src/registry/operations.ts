@@ -12,6 +12,8 @@ export const MAX_TXN_OPERATIONS = 128;
 export interface Guarded {
   readonly compare: readonly Compare[];
   readonly success: readonly Op[];
+  /** What is done instead when a comparison fails; absent: nothing. */
+  readonly failure?: readonly Op[];
 }
 
 export function put(key: Bytes, value: Bytes, lease?: LeaseId): Op {
@@ -36,13 +38,13 @@ export function holdsLease(key: Bytes, lease: LeaseId): Compare {
   return { key, target: "lease", result: "=", value: lease };
 }
 export function guarded(part: Guarded): Op {
-  const request: TxnRequest = { compare: part.compare, success: part.success, failure: [] };
+  const request: TxnRequest = { compare: part.compare, success: part.success, failure: part.failure ?? [] };
   return { op: "txn", ...request };
 }
 
 /** What a guarded part adds to its transaction's size. */
-function sizeOf(part: Guarded): number {
-  return 1 + Math.max(part.compare.length, part.success.length);
+export function sizeOf(part: Guarded): number {
+  return 1 + Math.max(part.compare.length, part.success.length, part.failure?.length ?? 0);
 }
 
 /** Splits parts, in order, into transactions that keep within the limit beside `reserved` operations of the caller. */

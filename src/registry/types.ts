@@ -22,7 +22,7 @@
 import type { Machine, MachineId, Metadata } from "../model/machine.ts";
 import type { JobState, UnitReport } from "../model/states.ts";
 import type { UnitOption } from "../model/unit-file.ts";
-import type { CallOptions, Revision } from "../store/kv.ts";
+import type { CallOptions, KvError, Revision } from "../store/kv.ts";
 
 export interface Job {
   readonly name: string;
@@ -112,7 +112,22 @@ export type UnitWriteResult =
   | { readonly kind: "replaced" }
   | { readonly kind: "changed" }
   | { readonly kind: "unchanged" }
+  | { readonly kind: "destroyed" }
   | { readonly kind: "refused"; readonly error: RegistryError };
+
+/** One unit's part in a bulk write. */
+export type UnitChange =
+  | {
+      readonly kind: "put";
+      readonly name: string;
+      readonly options: readonly UnitOption[];
+      readonly desiredState: JobState;
+    }
+  | { readonly kind: "state"; readonly name: string; readonly desiredState: JobState }
+  | { readonly kind: "destroy"; readonly name: string };
+
+/** `failed`: the store did not do this unit's transaction, or may not have (the error's code says which). */
+export type UnitChangeResult = UnitWriteResult | { readonly kind: "failed"; readonly error: KvError | RegistryError };
 
 export type RegistryErrorCode =
   | "unit-not-found"
@@ -145,6 +160,21 @@ export interface UnitWriter {
   setDesiredState(name: string, desiredState: JobState, call?: CallOptions): Promise<UnitWriteResult>;
   /** True when it existed. */
   destroyUnit(name: string, call?: CallOptions): Promise<boolean>;
+  /** Many units, each named once, in as few transactions as they fit into; one result a change, in their order. The failure of
+   *  one changes nothing for the others. */
+  changeUnits(changes: readonly UnitChange[], call?: CallOptions): Promise<readonly UnitChangeResult[]>;
+}
+
+/** One edit of a machine's metadata; `value` null: hide the key. */
+export interface MetadataEdit {
+  readonly machineId: MachineId;
+  readonly key: string;
+  readonly value: string | null;
+}
+
+export interface MachineWriter {
+  /** All edits in one transaction; a machine need not be registered. Of two for one key the later one counts. */
+  editMetadata(edits: readonly MetadataEdit[], call?: CallOptions): Promise<void>;
 }
 
 /** One decision of the engine. `from` and the job's modRevision are compared, so a stale decision is refused alone. */

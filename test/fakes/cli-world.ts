@@ -54,6 +54,7 @@ export class CliWorld {
     this.#api = createFleetApi({
       view: this.fleet,
       units: this.fleet,
+      machines: this.fleet,
       machineCalls,
       ready: () => true,
       tokenLimit: 3,

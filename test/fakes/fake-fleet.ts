@@ -1,22 +1,26 @@
 /**
  * A cluster in memory for tests of the API and the command line: registry, engine and agents played by one object.
  *
- * Idea. It keeps the promises of ClusterView and UnitWriter and nothing else. Placement and agents are the test's
+ * Idea. It keeps the promises of ClusterView, UnitWriter and MachineWriter and nothing else. Placement and agents are the test's
  * decisions: `autoplace` plays a prompt engine and healthy agents, or the test calls place() and report() itself.
  *
  * @module
  */
-import type { Machine } from "../../src/model/machine.ts";
+import { type Machine, overlayMetadata } from "../../src/model/machine.ts";
 import { parseRequirements } from "../../src/model/requirements.ts";
 import type { JobState, UnitReport } from "../../src/model/states.ts";
 import { type UnitOption, unitHash } from "../../src/model/unit-file.ts";
 import {
   type ClusterView,
   type Job,
-  type KvError,
+  KvError,
+  type MachineWriter,
+  type MetadataEdit,
   type Refusal,
   RegistryError,
   type Scheduled,
+  type UnitChange,
+  type UnitChangeResult,
   type UnitWriteResult,
   type UnitWriter,
   type ViewChange,
@@ -26,7 +30,7 @@ function byKey<T>(map: ReadonlyMap<string, T>): T[] {
   return [...map].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, value]) => value);
 }
 
-export class FakeFleet implements ClusterView, UnitWriter {
+export class FakeFleet implements ClusterView, UnitWriter, MachineWriter {
   revision = 1;
   /** What sync and writes reject with, while it is set. */
   failure: KvError | null = null;
@@ -108,6 +112,36 @@ export class FakeFleet implements ClusterView, UnitWriter {
     this.writes.push(`destroy ${name}`);
     this.#emit({ kind: "job", name });
     return true;
+  }
+
+  async changeUnits(changes: readonly UnitChange[]): Promise<readonly UnitChangeResult[]> {
+    return await Promise.all(
+      changes.map(async (change): Promise<UnitChangeResult> => {
+        try {
+          return await this.#change(change);
+        } catch (error) {
+          if (error instanceof KvError) return { kind: "failed", error };
+          throw error;
+        }
+      }),
+    );
+  }
+  async #change(change: UnitChange): Promise<UnitWriteResult> {
+    if (change.kind === "put") return await this.putUnit(change.name, change.options, change.desiredState);
+    if (change.kind === "state") return await this.setDesiredState(change.name, change.desiredState);
+    if (await this.destroyUnit(change.name)) return { kind: "destroyed" };
+    return { kind: "refused", error: new RegistryError("unit-not-found", `no unit ${change.name}`) };
+  }
+  async editMetadata(edits: readonly MetadataEdit[]): Promise<void> {
+    if (this.failure !== null) throw this.failure;
+    for (const { machineId, key, value } of edits) {
+      this.writes.push(`metadata ${machineId} ${key} ${value}`);
+      const before = this.#machines.get(machineId);
+      if (before === undefined) continue;
+      const metadata = overlayMetadata(before.metadata, new Map([[key, value]]));
+      this.#machines.set(machineId, { ...before, metadata });
+      this.#emit({ kind: "metadata", id: machineId });
+    }
   }
 
   #fresh(name: string): Job {

@@ -98,17 +98,26 @@ export function errorResponse(status: number, message: string, headers: Record<s
   });
 }
 
-/** Answers whatever a handler threw. */
-export function responseOf(error: unknown, request: string, log: Log): Response {
+/** The status and the words for whatever was thrown; a fault of ours is logged here. */
+export function refusalOf(error: unknown, request: string, log: Log): { status: number; message: string } {
   const rule = ruleOf(error);
   if (rule === undefined) {
     log.error(`Cannot answer ${request}: ${reasonOf(error)}`, {
       stack: error instanceof Error ? error.stack : undefined,
     });
-    return errorResponse(500, "Cannot answer: a fault in flt itself, its log on this machine has the details");
+    return {
+      status: 500,
+      message: "Cannot answer: a fault in flt itself, its log on this machine has the details",
+    };
   }
   const words = [rule.prefix, reasonOf(error), rule.advice].filter((part) => part !== undefined && part !== "");
+  return { status: rule.status, message: words.join(": ") };
+}
+
+/** Answers whatever a handler threw. */
+export function responseOf(error: unknown, request: string, log: Log): Response {
+  const { status, message } = refusalOf(error, request, log);
   const headers: Record<string, string> = {};
   if (error instanceof ApiError && error.allow.length > 0) headers.allow = error.allow.join(", ");
-  return errorResponse(rule.status, words.join(": "), headers);
+  return errorResponse(status, message, headers);
 }

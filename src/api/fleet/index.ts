@@ -7,7 +7,9 @@
  *     GET          /state ?machineID= &unitName=    what systemd says, by name and machine
  *     GET          /state/NAME
  *     GET          /machines
+ *     PATCH        /machines                        metadata, as JSON Patch
  *   /flt/v1 only
+ *     POST         /units:batch {"units": […]}      many units at once, each with its own status
  *     GET          /events ?unitName= …             the picture, then every change (model/events.ts), as x-ndjson
  *     POST         /events {"unitNames": […]}       the same for more names than a URL holds
  *     GET          /units/NAME/status ?machineID=   text of systemctl status
@@ -24,10 +26,12 @@
  *
  * @module
  */
+import { changeUnits } from "./batch.ts";
 import type { Call, Handler } from "./call.ts";
 import { ApiError, responseOf } from "./errors.ts";
 import { json, pathSegments } from "./http.ts";
 import { getState, listMachines, listStates } from "./lists.ts";
+import { patchMachines } from "./metadata.ts";
 import type { FleetApiPorts, RequestContext } from "./ports.ts";
 import { unitJournal, unitStatus } from "./streams.ts";
 import { deleteUnit, getReasons, getUnit, listUnits, putUnit } from "./units.ts";
@@ -49,7 +53,8 @@ const ROUTES: readonly Route[] = [
   { path: ["units", "*"], methods: { GET: getUnit, PUT: putUnit, DELETE: deleteUnit } },
   { path: ["state"], methods: { GET: listStates } },
   { path: ["state", "*"], methods: { GET: getState } },
-  { path: ["machines"], methods: { GET: listMachines, PATCH: later("PATCH /machines") } },
+  { path: ["machines"], methods: { GET: listMachines, PATCH: patchMachines } },
+  { path: ["units:batch"], methods: { POST: changeUnits }, fltOnly: true },
   { path: ["discovery"], methods: { GET: later("GET /discovery") } },
   { path: ["events"], methods: { GET: getEvents, POST: postEvents }, fltOnly: true },
   { path: ["units", "*", "status"], methods: { GET: unitStatus }, fltOnly: true },

@@ -9,7 +9,7 @@
 import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../lib/log.ts";
 import type { MachineId } from "../../model/machine.ts";
-import type { ClusterView, UnitWriter } from "../../registry/types.ts";
+import type { ClusterView, MachineWriter, UnitWriter } from "../../registry/types.ts";
 
 export interface JournalRequest {
   readonly lines: number;
@@ -35,6 +35,7 @@ export interface MachineCalls {
 export interface FleetApiPorts {
   readonly view: ClusterView;
   readonly units: UnitWriter;
+  readonly machines: MachineWriter;
   readonly machineCalls: MachineCalls;
   /** True, or why requests cannot be served yet. */
   readonly ready: () => true | string;

@@ -9,7 +9,7 @@ import { SILENT_LOG } from "../../lib/log.ts";
 import { decodeText } from "../../lib/text.ts";
 import type { FleetEvent } from "../../model/events.ts";
 import { unitHash } from "../../model/unit-file.ts";
-import { becomeEngine } from "../../registry/index.ts";
+import { becomeEngine, RegistryMachines } from "../../registry/index.ts";
 import { createFleetApi, type FleetApi } from "./index.ts";
 
 let world: RegistryWorld;
@@ -21,6 +21,7 @@ beforeEach(async () => {
   api = createFleetApi({
     view: world.view,
     units: world.units,
+    machines: new RegistryMachines(world.kv, world.keys),
     machineCalls: { unitStatus: nothing, unitJournal: nothing },
     ready: () => world.view.ready || "the registry has not been read",
     tokenLimit: 2,

@@ -43,6 +43,7 @@ beforeEach(async () => {
   api = createFleetApi({
     view: fleet,
     units: fleet,
+    machines: fleet,
     machineCalls,
     ready: () => true,
     tokenLimit: 100,

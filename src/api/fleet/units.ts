@@ -16,9 +16,9 @@ import { parseUnitPut, type UnitPut } from "../../model/entity-input.ts";
 import { pageOf } from "../../model/page-token.ts";
 import { parseRequirements } from "../../model/requirements.ts";
 import type { JobState } from "../../model/states.ts";
-import { checkUnitOptions, type UnitOption, unitHash } from "../../model/unit-file.ts";
+import { checkUnitOptions, unitHash } from "../../model/unit-file.ts";
 import { parseUnitName, type UnitName } from "../../model/unit-name.ts";
-import type { UnitWriteResult } from "../../registry/types.ts";
+import type { ClusterView, UnitChange, UnitWriteResult } from "../../registry/types.ts";
 import { type Call, pageToken, refreshView, writeOptions } from "./call.ts";
 import { unitOf } from "./entities.ts";
 import { ApiError } from "./errors.ts";
@@ -64,15 +64,38 @@ export async function deleteUnit(call: Call): Promise<Response> {
 export async function putUnit(call: Call): Promise<Response> {
   requireJson(call.request);
   const put = parseUnitPut(await readJson(call.request));
-  const name = checkedName(call.name, put);
+  checkUnitPut(call.name, put);
+  // Only then does the answer depend on more than the registry's own transaction can tell.
+  if (put.desiredState === undefined) await refreshView(call);
+  const change = changeOf(call.ports.view, call.name, put);
+  const options = writeOptions(call);
+  const { units } = call.ports;
+  const result =
+    change.kind === "put"
+      ? await units.putUnit(change.name, change.options, change.desiredState, options)
+      : await units.setDesiredState(change.name, change.desiredState, options);
+  return empty(writtenStatus(result, call.name));
+}
+
+/** Everything about a PUT that can be said without looking at the cluster. */
+export function checkUnitPut(nameInUrl: string, put: UnitPut): void {
+  const name = checkedName(nameInUrl, put);
   if (put.options !== undefined) {
     checkUnitOptions(put.options);
     parseRequirements(name.name, put.options);
   }
   if (put.desiredState !== undefined) refuseActiveTemplate(name, put.desiredState);
-  return put.options === undefined
-    ? await changeState(call, put.desiredState)
-    : await createOrReplace(call, put.options, put.desiredState);
+}
+
+/** What a checked PUT asks of the registry. Without a desiredState the view must be fresh. */
+export function changeOf(view: ClusterView, name: string, put: UnitPut): Exclude<UnitChange, { kind: "destroy" }> {
+  const { options, desiredState } = put;
+  if (options === undefined) {
+    if (desiredState !== undefined) return { kind: "state", name, desiredState };
+    throw view.job(name) === undefined ? noOptions(name) : noDesiredState(name);
+  }
+  if (desiredState === undefined && view.job(name)?.hash === unitHash(options)) throw noDesiredState(name);
+  return { kind: "put", name, options, desiredState: desiredState ?? "inactive" };
 }
 
 function checkedName(nameInUrl: string, put: UnitPut): UnitName {
@@ -91,41 +114,22 @@ function refuseActiveTemplate(name: UnitName, desiredState: JobState): void {
   }
 }
 
-async function changeState(call: Call, desiredState: JobState | undefined): Promise<Response> {
-  if (desiredState === undefined) {
-    await refreshView(call);
-    throw call.ports.view.job(call.name) === undefined ? noOptions(call.name) : noDesiredState(call.name);
-  }
-  return written(await call.ports.units.setDesiredState(call.name, desiredState, writeOptions(call)), call.name);
-}
-
-async function createOrReplace(
-  call: Call,
-  options: readonly UnitOption[],
-  desiredState: JobState | undefined,
-): Promise<Response> {
-  if (desiredState === undefined) {
-    await refreshView(call);
-    if (call.ports.view.job(call.name)?.hash === unitHash(options)) throw noDesiredState(call.name);
-  }
-  const state = desiredState ?? "inactive";
-  return written(await call.ports.units.putUnit(call.name, options, state, writeOptions(call)), call.name);
-}
-
-function written(result: UnitWriteResult, name: string): Response {
+/** Throws what the registry refused with. */
+export function writtenStatus(result: UnitWriteResult, name: string): 201 | 204 {
   switch (result.kind) {
     case "created":
     case "replaced":
-      return empty(201);
+      return 201;
     case "changed":
     case "unchanged":
-      return empty(204);
+    case "destroyed":
+      return 204;
     case "refused":
       throw result.error.code === "unit-not-found" ? noOptions(name) : result.error;
   }
 }
 
-function unknownUnit(name: string): ApiError {
+export function unknownUnit(name: string): ApiError {
   return new ApiError("not-found", `unit "${name}" does not exist`);
 }
 function noOptions(name: string): ApiError {
