@@ -65,7 +65,7 @@ async function story(cluster: Cluster): Promise<void> {
 function howToUse(cluster: Cluster): void {
   step("the cluster is left up");
   for (const host of cluster.hosts.filter((each) => each.isOn)) {
-    console.log(`  a shell on ${host.name}:  nsenter --target=${host.initPid} --all bash -l`);
+    console.log(`  a shell on ${host.name}:  nsenter --target=${host.initPid} --all --root --wd bash -l`);
   }
   console.log(`  end it:          scripts/demo --remove ${cluster.tag}`);
 }

@@ -267,7 +267,7 @@ export class Host {
   }
 
   #enter(): string[] {
-    return ["nsenter", `--target=${this.#alive()}`, "--all", "--"];
+    return ["nsenter", `--target=${this.#alive()}`, "--all", "--root", "--wd", "--"];
   }
 
   #alive(): number {
