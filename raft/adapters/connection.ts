@@ -45,6 +45,7 @@ export class Connection {
   }
 
   feed(chunk: Uint8Array): void {
+    if (!this.#open) return;
     this.#reader.push(chunk);
     try {
       while (this.#open) {

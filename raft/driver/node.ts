@@ -200,7 +200,7 @@ export class RaftNode {
     };
   }
 
-  /** Called when role, leader or term changed, after that is on disk. Returns how to end it. */
+  /** Called when role, leader or term changed, after that is on disk; must not throw. Returns how to end it. */
   onChange(listener: (state: SoftState) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
