@@ -17,6 +17,8 @@ export interface Command {
   readonly description: string;
   readonly examples: readonly string[];
   readonly flags: readonly Flag[];
+  /** After its first argument every word is an argument, whatever it looks like (a command for another machine). */
+  readonly takesCommand?: true;
   /** Returns the exit status. */
   run(context: CommandContext): Promise<number>;
 }
@@ -30,6 +32,8 @@ export interface CommandContext {
   readonly program: string;
   /** Called as fleetctl or fltctl: where fleet's exit statuses differ from systemctl's, fleet's hold. */
   readonly isFleetctl: boolean;
+  /** The help text about the command that a word means; null: about all of them. */
+  readonly explain: (word: string | null) => string;
 }
 
 /** A refusal of the command line itself; the message is all that the user sees. */

@@ -6,7 +6,7 @@
  * Idea. One pass over the raw words with a table of flags: a word is a flag, a flag's value, or an argument. Flags may stand
  * anywhere, before and after the command, until "--". A flag given twice: the last one counts.
  *
- * Not here. Which flags there are (global-flags.ts, commands/), what the help says of them (help.ts).
+ * Not here. Which flags there are (global-flags.ts, commands/), what the help says of them (grammar.ts).
  *
  * @module
  */
@@ -75,8 +75,17 @@ export interface SplitArguments {
   readonly words: string[];
 }
 
-/** Separates flags from arguments. `flags` are all that may occur, of every command. */
-export function splitArguments(argv: readonly string[], flags: readonly Flag[]): SplitArguments {
+/**
+ * Separates flags from arguments.
+ *
+ * @param flags All that may occur, of every command.
+ * @param isComplete Told the words so far: true when whatever follows is an argument.
+ */
+export function splitArguments(
+  argv: readonly string[],
+  flags: readonly Flag[],
+  isComplete: (words: readonly string[]) => boolean = () => false,
+): SplitArguments {
   const given = new Map<string, string>();
   const words: string[] = [];
   const rest = [...argv];
@@ -87,7 +96,13 @@ export function splitArguments(argv: readonly string[], flags: readonly Flag[]):
     }
     if (word.startsWith("--")) takeLong(word, rest, flags, given);
     else if (word.startsWith("-") && word.length > 1) takeShort(word, rest, flags, given);
-    else words.push(word);
+    else {
+      words.push(word);
+      if (isComplete(words)) {
+        words.push(...(rest[0] === "--" ? rest.slice(1) : rest));
+        break;
+      }
+    }
   }
   return { given, words };
 }

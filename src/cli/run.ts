@@ -7,17 +7,14 @@ import { ClientError, DEFAULT_ENDPOINT, FleetClient, parseEndpoint, type TlsFile
 import { decodeText } from "../lib/text.ts";
 import { VERSION } from "../lib/version.ts";
 import { SigningError } from "./change.ts";
-import { CliError, type Command, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE } from "./command.ts";
-import { help } from "./commands/help.ts";
-import { COMMANDS, findCommand } from "./commands/index.ts";
+import { CliError, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE } from "./command.ts";
+import { COMMANDS } from "./commands/index.ts";
 import { FlagValues, splitArguments, UsageError } from "./flags.ts";
 import { applyEnvironment, GLOBAL_FLAGS } from "./global-flags.ts";
-import { commandHelp, overviewHelp } from "./help.ts";
+import { Grammar } from "./grammar.ts";
 import type { World } from "./world.ts";
 
 const FLEET_ENDPOINT = "unix:///var/run/fleet.sock";
-
-export const ALL_COMMANDS: readonly Command[] = [...COMMANDS, help];
 
 export async function run(argv: readonly string[], program: string, world: World): Promise<number> {
   try {
@@ -28,9 +25,10 @@ export async function run(argv: readonly string[], program: string, world: World
 }
 
 async function dispatch(argv: readonly string[], program: string, world: World): Promise<number> {
-  const allFlags = [...GLOBAL_FLAGS, ...ALL_COMMANDS.flatMap((command) => command.flags)];
-  const { given, words } = splitArguments(argv, allFlags);
-  const ownFlags = new Set(given.keys());
+  const grammar = new Grammar(program, COMMANDS);
+  const allFlags = [...GLOBAL_FLAGS, ...COMMANDS.flatMap((command) => command.flags)];
+  const { given, words } = splitArguments(argv, allFlags, (so) => endsFlags(grammar, so));
+  const ownFlags = [...given.keys()];
   applyEnvironment(given, world.environment);
   if (!given.has("endpoint")) given.set("endpoint", defaultEndpoint(program, world));
   const globals = new FlagValues(given, GLOBAL_FLAGS);
@@ -40,18 +38,17 @@ async function dispatch(argv: readonly string[], program: string, world: World):
   }
   const [word, ...args] = words;
   if (word === undefined) {
-    world.out(overviewHelp(program, ALL_COMMANDS));
+    world.out(grammar.help(null));
     return EXIT_OK;
   }
-  const command = findCommand(word, ALL_COMMANDS);
+  const command = grammar.find(word);
   if (globals.isOn("help")) {
-    world.out(commandHelp(program, command));
+    world.out(grammar.help(command));
     return EXIT_OK;
   }
-  const flags = [...GLOBAL_FLAGS, ...command.flags];
-  refuseForeignFlags(command, ownFlags, program);
+  grammar.checkFlags(command, ownFlags);
   refuseUnsupported(globals);
-  const values = new FlagValues(given, flags);
+  const values = new FlagValues(given, [...GLOBAL_FLAGS, ...command.flags]);
   return await command.run({
     args,
     flags: values,
@@ -59,7 +56,13 @@ async function dispatch(argv: readonly string[], program: string, world: World):
     world,
     program,
     isFleetctl: program === "fleetctl" || program === "fltctl",
+    explain: (other) => grammar.help(other === null ? null : grammar.find(other)),
   });
+}
+
+/** `flt ssh MACHINE ls -l`: from the machine on it is another program's command line. */
+function endsFlags(grammar: Grammar, words: readonly string[]): boolean {
+  return words.length === 2 && grammar.find(words[0] ?? "").takesCommand === true;
 }
 
 /** Beside a daemon that was started as fleetd there is fleet's socket, and no other. */
@@ -70,14 +73,6 @@ function defaultEndpoint(program: string, world: World): string {
 
 function socketOf(endpoint: string): string {
   return endpoint.slice("unix://".length);
-}
-
-function refuseForeignFlags(command: Command, given: ReadonlySet<string>, program: string): void {
-  const known = new Set([...GLOBAL_FLAGS, ...command.flags].map((flag) => flag.name));
-  for (const name of given) {
-    if (known.has(name)) continue;
-    throw new UsageError(`Command "${command.name}" has no flag "--${name}". See \`${program} help ${command.name}\``);
-  }
 }
 
 function refuseUnsupported(flags: FlagValues): void {

@@ -4,8 +4,6 @@
  * @module
  */
 import { type Command, EXIT_OK } from "../command.ts";
-import { commandHelp, overviewHelp } from "../help.ts";
-import { COMMANDS, findCommand } from "./index.ts";
 
 export const help: Command = {
   name: "help",
@@ -20,10 +18,7 @@ export const help: Command = {
       context.world.out("The daemon explains itself: flt daemon --help\n");
       return Promise.resolve(EXIT_OK);
     }
-    const all = [...COMMANDS, help];
-    const text =
-      word === undefined ? overviewHelp(context.program, all) : commandHelp(context.program, findCommand(word, all));
-    context.world.out(text);
+    context.world.out(context.explain(word ?? null));
     return Promise.resolve(EXIT_OK);
   },
 };

@@ -1,12 +1,12 @@
 /**
- * All commands, and how a word finds one.
+ * All commands, in the order in which the help lists them.
  *
  * @module
  */
-import { didYouMean } from "../../lib/suggest.ts";
-import { CliError, type Command } from "../command.ts";
+import type { Command } from "../command.ts";
 import { cat } from "./cat.ts";
 import { destroy } from "./destroy.ts";
+import { help } from "./help.ts";
 import { journal } from "./journal.ts";
 import { listMachines } from "./list-machines.ts";
 import { listUnitFiles } from "./list-unit-files.ts";
@@ -21,7 +21,6 @@ import { unload } from "./unload.ts";
 import { verify } from "./verify.ts";
 import { version } from "./version.ts";
 
-/** `help` joins them in run.ts: it speaks of all the others. */
 export const COMMANDS: readonly Command[] = [
   submit,
   load,
@@ -38,18 +37,5 @@ export const COMMANDS: readonly Command[] = [
   journal,
   verify,
   version,
+  help,
 ];
-
-/** By name, or by a beginning that only one command has. */
-export function findCommand(word: string, commands: readonly Command[]): Command {
-  const exact = commands.find((command) => command.name === word);
-  if (exact !== undefined) return exact;
-  const matches = commands.filter((command) => command.name.startsWith(word));
-  const [only] = matches;
-  if (matches.length === 1 && only !== undefined) return only;
-  const names = commands.map((command) => command.name);
-  if (matches.length > 1) {
-    throw new CliError(`Ambiguous command "${word}": ${matches.map((command) => command.name).join(", ")}`);
-  }
-  throw new CliError(`Unknown command "${word}"${didYouMean(word, names)}`);
-}
