@@ -74,7 +74,11 @@ export const ROOMS: readonly Room[] = [
     packages: ["dbus-next"],
     effects: true,
   },
-  { path: "src/api/fleet/", imports: ["src/registry/", "src/model/", "src/lib/"], packages: ["valibot"] },
+  {
+    path: "src/api/fleet/",
+    imports: ["src/registry/", "src/model/", "src/lib/"],
+    packages: ["valibot", "@valibot/to-json-schema"],
+  },
   { path: "src/api/etcd/", imports: [KV, "src/lib/"], packages: ["valibot"] },
   { path: "src/client/", imports: ["src/model/", "src/lib/"] },
   {
@@ -87,7 +91,7 @@ export const ROOMS: readonly Room[] = [
     path: "src/platform/",
     imports: ["src/lib/"],
     types: [...ANY_SRC, "#raft"],
-    packages: ["node:http", "node:net", "node:tls"],
+    packages: ["node:http", "node:net", "node:tls", "prom-client"],
     effects: true,
   },
   { path: "src/daemon/", imports: ["src/", "#raft", "#raft/adapters"], effects: true },
