@@ -1,0 +1,86 @@
+/**
+ * Leadership: one engine at most, whatever raft and the store say in whatever order.
+ *
+ * @module
+ */
+import { describe, expect, test } from "bun:test";
+import { ManualClock, settle } from "../../test/fakes/manual-clock.ts";
+import { SILENT_LOG } from "../lib/log.ts";
+import { Leadership } from "./leadership.ts";
+
+/** Counts engines; `become` waits for the test when it holds the gate. */
+function world(options: { readonly failures?: number } = {}) {
+  const clock = new ManualClock();
+  let failures = options.failures ?? 0;
+  const state = { running: 0, mostAtOnce: 0, begun: 0, depose: () => {}, gate: Promise.resolve() };
+  const leadership = new Leadership({
+    clock,
+    log: SILENT_LOG,
+    async become(onDeposed) {
+      state.begun++;
+      await state.gate;
+      if (failures-- > 0) throw new Error("no quorum");
+      state.depose = onDeposed;
+      state.running++;
+      state.mostAtOnce = Math.max(state.mostAtOnce, state.running);
+      return {
+        stop() {
+          state.running--;
+          return Promise.resolve();
+        },
+      };
+    },
+  });
+  return { clock, leadership, state };
+}
+
+describe("Leadership", () => {
+  test("the engine runs while raft leads here, and not after", async () => {
+    const { leadership, state } = world();
+    leadership.set(true);
+    await settle();
+    expect([state.running, leadership.leads]).toEqual([1, true]);
+    leadership.set(false);
+    await settle();
+    expect([state.running, leadership.leads]).toEqual([0, false]);
+  });
+
+  test("a key that cannot be taken is tried for again, as long as raft leads here", async () => {
+    const { clock, leadership, state } = world({ failures: 2 });
+    leadership.set(true);
+    await clock.advance(1000);
+    expect([state.begun, state.running]).toEqual([3, 1]);
+    expect(clock.pending).toBe(0);
+  });
+
+  test("raft's word that comes while the key is being taken is not lost", async () => {
+    const { leadership, state } = world();
+    const gate = Promise.withResolvers<void>();
+    state.gate = gate.promise;
+    leadership.set(true);
+    leadership.set(false);
+    gate.resolve();
+    await settle();
+    expect([state.running, leadership.leads]).toEqual([0, false]);
+  });
+
+  test("deposed by the store while raft still leads here: the old engine ends before a new one begins", async () => {
+    const { leadership, state } = world();
+    leadership.set(true);
+    await settle();
+    state.depose();
+    await settle();
+    expect([state.begun, state.running, state.mostAtOnce]).toEqual([2, 1, 1]);
+  });
+
+  test("stop() ends the engine, also one that is just starting", async () => {
+    const { leadership, state } = world();
+    const gate = Promise.withResolvers<void>();
+    state.gate = gate.promise;
+    leadership.set(true);
+    const stopped = leadership.stop();
+    gate.resolve();
+    await stopped;
+    expect(state.running).toBe(0);
+  });
+});
