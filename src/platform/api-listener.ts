@@ -1,26 +1,31 @@
 /**
- * Where the fleet API listens: unix sockets and, only if asked, TCP.
+ * Where the fleet API listens: unix sockets, TCP only if asked, and what systemd has opened for this daemon.
  *
- * Idea. One handler from Request to Response serves every listener. A unix socket belongs to root and the group `flt`
- * and is made with the right mode from its first moment, through the umask.
+ * Idea. A listener is a socket that is accepted on; how it came to be (made here, inherited) is this file's, what is said on its
+ * connections http-connections.ts's. An own unix socket belongs to root and the group `flt` and is made with the right mode
+ * from its first moment, through the umask.
  *
  * Invariants.
- * - A socket file that another living daemon answers on is never taken away from it.
+ * - A socket file that another living daemon answers on is never taken away from it; an inherited one stays where it is.
  * - TCP binds exactly the host that was written; nothing here turns a missing host into "all interfaces".
  *
  * @module
  */
 import { chownSync, existsSync, readFileSync, unlinkSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
-import { connect } from "node:net";
+import { connect, createServer, type ListenOptions, type Server } from "node:net";
 import { dirname } from "node:path";
 import { splitHostPort } from "./addresses.ts";
+import { HttpConnections, type HttpHandler } from "./http-connections.ts";
+import type { InheritedSocket } from "./inherited-sockets.ts";
 
 /** rw for owner and group, nothing for others. */
 const SOCKET_UMASK = 0o117;
 const SOCKET_GROUP = "flt";
-/** Requests are small: the largest unit file that the store takes fits several times. */
-const MAX_BODY_BYTES = 8 * 1024 * 1024;
+/** A client has one or two; a flood waits in the kernel's queue instead of in our memory. */
+const MAX_CONNECTIONS = 4096;
+/** Probes of a silent TCP client begin after this: one that lost power must not keep its stream for ever. */
+const KEEP_ALIVE_MS = 30_000;
 
 export interface ApiListener {
   readonly endpoint: string;
@@ -28,51 +33,73 @@ export interface ApiListener {
   close(): Promise<void>;
 }
 
-export type ApiHandler = (request: Request) => Promise<Response>;
-
 /** @param endpoint `unix:///path` or `http://host:port`, checked by the configuration. */
-export async function listenApi(endpoint: string, handler: ApiHandler): Promise<ApiListener> {
+export async function listenApi(endpoint: string, handler: HttpHandler): Promise<ApiListener> {
   const url = /^(unix|http):\/\/(.+?)\/?$/.exec(endpoint);
   if (url?.[1] === "unix" && url[2] !== undefined) return await listenUnix(endpoint, url[2], handler);
   if (url?.[1] === "http" && url[2] !== undefined) {
-    const { host, port } = splitHostPort(url[2]);
-    const server = Bun.serve({
-      hostname: host,
-      port,
-      fetch: handler,
-      maxRequestBodySize: MAX_BODY_BYTES,
-      ...NO_IDLE_TIMEOUT,
-    });
-    return { endpoint, close: () => server.stop(true) };
+    return await listen(endpoint, { ...splitHostPort(url[2]), exclusive: true }, handler);
   }
   throw new Error(`Listening on "${endpoint}" failed: it is neither unix:///path nor http://host:port`);
 }
 
-/**
- * Streams live as long as their reader. Bun's types know no idle timeout on unix sockets; Bun has one there, too: 10 s,
- * and only this option takes it away (server.timeout() does not, measured on 1.4.5). Hence the wide type.
- */
-const NO_IDLE_TIMEOUT: object = { idleTimeout: 0 };
+/** Serves a socket that systemd made, and will keep: its file and its waiting clients outlive this daemon. */
+export function serveInherited(socket: InheritedSocket, handler: HttpHandler): Promise<ApiListener> {
+  return listen(socket.endpoint, { fd: socket.fd }, handler);
+}
 
-async function listenUnix(endpoint: string, path: string, handler: ApiHandler): Promise<ApiListener> {
+type Place = ListenOptions | { readonly fd: number };
+
+async function listen(endpoint: string, where: Place, handler: HttpHandler): Promise<ApiListener> {
+  const connections = new HttpConnections(handler);
+  const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS }, (socket) =>
+    connections.take(socket),
+  );
+  server.maxConnections = MAX_CONNECTIONS;
+  await listening(server, where);
+  return {
+    endpoint,
+    close() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      connections.close();
+      return closed;
+    },
+  };
+}
+
+/** Bun binds within this call, before its first await: the caller may set the umask round it. */
+function listening(server: Server, where: Place): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(where, () => {
+      server.off("error", reject);
+      // Out of descriptors, for one: the next accept may succeed, and clients see the refusal.
+      server.on("error", () => {});
+      resolve();
+    });
+  });
+}
+
+async function listenUnix(endpoint: string, path: string, handler: HttpHandler): Promise<ApiListener> {
   await mkdir(dirname(path), { recursive: true, mode: 0o755 });
   if (existsSync(path)) {
     if (await answers(path)) throw new Error(`Listening on "${endpoint}" failed: another daemon answers there`);
     unlinkSync(path);
   }
   const before = process.umask(SOCKET_UMASK);
-  let server: Bun.Server<undefined>;
+  let opening: Promise<ApiListener>;
   try {
-    server = Bun.serve({ unix: path, fetch: handler, maxRequestBodySize: MAX_BODY_BYTES, ...NO_IDLE_TIMEOUT });
+    opening = listen(endpoint, { path }, handler);
   } finally {
     process.umask(before);
   }
+  const listener = await opening;
   const group = groupId(SOCKET_GROUP);
   if (group !== null && process.getuid?.() === 0) chownSync(path, 0, group);
   return {
     endpoint,
     async close() {
-      await server.stop(true);
+      await listener.close();
       if (existsSync(path)) unlinkSync(path);
     },
   };

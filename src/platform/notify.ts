@@ -10,7 +10,8 @@
  *
  * @module
  */
-import { dlopen, FFIType, ptr } from "bun:ffi";
+import { ptr } from "bun:ffi";
+import { libc, monotonicMicroseconds } from "./libc.ts";
 
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
@@ -30,22 +31,20 @@ export const NO_NOTIFIER: Notifier = { notify: () => true };
 export function createNotifier(socketPath: string | undefined): Notifier {
   if (socketPath === undefined || socketPath === "") return NO_NOTIFIER;
   const address = unixAddress(socketPath);
-  const libc = dlopen("libc.so.6", {
-    socket: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
-    sendto: {
-      args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32, FFIType.ptr, FFIType.u32],
-      returns: FFIType.i64,
-    },
-  });
-  const fd = libc.symbols.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const fd = libc().socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) throw new Error("Opening a socket for sd_notify failed");
   return {
     notify(state) {
       const message = Buffer.from(state);
-      const sent = libc.symbols.sendto(fd, ptr(message), message.length, MSG_NOSIGNAL, ptr(address), address.length);
+      const sent = libc().sendto(fd, ptr(message), message.length, MSG_NOSIGNAL, ptr(address), address.length);
       return Number(sent) === message.length;
     },
   };
+}
+
+/** What is sent before the configuration is read anew; READY=1 ends it. systemd compares the time with that of its own order. */
+export function reloadingState(): string {
+  return `RELOADING=1\nMONOTONIC_USEC=${monotonicMicroseconds()}`;
 }
 
 /** struct sockaddr_un: family, then the path; a leading "@" stands for the abstract namespace's NUL. */

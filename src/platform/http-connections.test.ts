@@ -1,0 +1,184 @@
+/**
+ * HTTP on accepted sockets: what a client, good or bad, can do to a daemon and what it gets for it.
+ *
+ * @module
+ */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { type ApiListener, listenApi } from "./api-listener.ts";
+
+const MEGABYTE = 1024 * 1024;
+const folder = mkdtempSync(`${tmpdir()}/flt-http-`);
+const path = `${folder}/flt.sock`;
+let listener: ApiListener;
+let streams: { aborted: Promise<void>; cancelled: Promise<void>; produced: number };
+
+async function handle(request: Request): Promise<Response> {
+  const { pathname } = new URL(request.url);
+  if (pathname === "/echo") return new Response(await request.bytes());
+  if (pathname === "/size") {
+    let size = 0;
+    for await (const chunk of request.body ?? []) size += chunk.length;
+    return Response.json({ size });
+  }
+  if (pathname === "/unread") return Response.json({ error: "no" }, { status: 415 });
+  if (pathname === "/stream") return endless(request, 10);
+  if (pathname === "/flood") return endless(request, 64 * 1024);
+  if (pathname === "/broken") return broken();
+  if (pathname === "/empty") return new Response(null, { status: 204 });
+  return Response.json({ method: request.method, url: request.url, header: request.headers.get("x-header") });
+}
+
+/** The first chunk at once; /stream then falls silent, /flood goes on as long as it is read. */
+function endless(request: Request, bytes: number): Response {
+  const aborted = Promise.withResolvers<void>();
+  const cancelled = Promise.withResolvers<void>();
+  streams = { aborted: aborted.promise, cancelled: cancelled.promise, produced: 0 };
+  request.signal.addEventListener("abort", () => aborted.resolve());
+  const body = new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        if (bytes < 100 && streams.produced > 0) return new Promise(() => {});
+        streams.produced += bytes;
+        controller.enqueue(new Uint8Array(bytes).fill(0x61));
+        return undefined;
+      },
+      cancel: () => cancelled.resolve(),
+    },
+    { highWaterMark: 0 },
+  );
+  return new Response(body, { headers: { "content-type": "text/plain" } });
+}
+
+function broken(): Response {
+  let count = 0;
+  return new Response(
+    new ReadableStream({
+      pull(controller) {
+        if (count++ > 0) throw new Error("the journal's machine is gone");
+        controller.enqueue(new TextEncoder().encode("half"));
+      },
+    }),
+  );
+}
+
+beforeAll(async () => {
+  listener = await listenApi(`unix://${path}`, handle);
+});
+afterAll(async () => {
+  await listener.close();
+  rmSync(folder, { recursive: true });
+});
+
+const ask = (target: string, init: RequestInit = {}) => fetch(`http://flt${target}`, { unix: path, ...init });
+
+/** What comes back for bytes written as they are, until the server closes or `enough` is seen. */
+function raw(text: string, enough: RegExp): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let seen = "";
+    const socket = connect({ path }, () => socket.write(text));
+    socket.on("data", (chunk) => {
+      seen += chunk.toString("latin1");
+      if (enough.test(seen)) socket.destroy();
+    });
+    socket.on("error", reject);
+    socket.on("close", () => resolve(seen));
+  });
+}
+
+test("method, target, host, headers and query arrive as they were sent; JSON has its length", async () => {
+  const response = await ask("/units/a%5Cx2d.service?x=%20", { method: "PATCH", headers: { "X-Header": "ü" } });
+  expect(await response.json()).toEqual({
+    method: "PATCH",
+    url: "http://flt/units/a%5Cx2d.service?x=%20",
+    header: "ü",
+  });
+  expect(Number(response.headers.get("content-length"))).toBeGreaterThan(0);
+  expect((await ask("/empty")).status).toBe(204);
+});
+
+test("bodies: with a length, in chunks, empty, a megabyte; an answer may begin before the body was read", async () => {
+  expect(await (await ask("/echo", { method: "POST", body: "hello" })).text()).toBe("hello");
+  expect(await (await ask("/echo", { method: "POST" })).text()).toBe("");
+  const big = await ask("/size", { method: "PUT", body: new Uint8Array(5 * MEGABYTE) });
+  expect(await big.json()).toEqual({ size: 5 * MEGABYTE });
+  const chunked = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n";
+  expect(await raw(chunked, /\r\n0\r\n\r\n$/)).toContain("abc");
+  expect((await ask("/unread", { method: "PUT", body: new Uint8Array(3 * MEGABYTE) })).status).toBe(415);
+});
+
+test("requests in one go are answered in order on one connection, unread bodies between them", async () => {
+  const text =
+    "PUT /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello" +
+    "GET /second HTTP/1.1\r\nHost: x\r\n\r\nHEAD /third HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+  const answers = await raw(text, /$^/);
+  expect(answers.match(/HTTP\/1.1 \d+/g)).toEqual(["HTTP/1.1 415", "HTTP/1.1 200", "HTTP/1.1 200"]);
+  expect(answers).not.toContain("/third");
+});
+
+test("a body without end ends its connection soon after the answer", async () => {
+  const socket = connect({ path });
+  socket.write("PUT /unread HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+  const ended = new Promise((resolve) => socket.once("close", resolve));
+  socket.on("error", () => {});
+  let seen = "";
+  socket.on("data", (chunk) => {
+    seen += chunk.toString("latin1");
+  });
+  const drip = setInterval(() => socket.write("5\r\nhello\r\n"), 10);
+  await ended;
+  clearInterval(drip);
+  expect(seen).toStartWith("HTTP/1.1 415 ");
+});
+
+test("what is no HTTP, or no request that can be served, is refused", async () => {
+  expect(await raw("hello\r\n\r\n", /\r\n\r\n/)).toStartWith("HTTP/1.1 400 ");
+  expect(await raw("M-SEARCH / HTTP/1.1\r\nHost: x\r\n\r\n", /\}$/)).toContain('"method":"M-SEARCH"');
+  expect(await raw("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", /\}\}$/)).toStartWith("HTTP/1.1 405 ");
+  expect(await raw("GET http://other/units HTTP/1.1\r\nHost: x\r\n\r\n", /\}$/)).toContain("http://other/units");
+  expect(await raw("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", /\}$/)).toContain("http://localhost/");
+  expect(await raw("GET / HTTP/1.1\r\n\r\n", /\}$/)).toContain("http://localhost/");
+});
+
+test("a reader that leaves a silent stream aborts the request and cancels its body", async () => {
+  const abort = new AbortController();
+  const response = await ask("/stream", { signal: abort.signal });
+  const { value } = (await response.body?.getReader().read()) ?? {};
+  expect(value?.length).toBe(10);
+  abort.abort();
+  await Promise.all([streams.aborted, streams.cancelled]);
+});
+
+test("a reader that stands still holds the stream back", async () => {
+  const socket = await new Promise<Socket>((resolve) => {
+    const opened = connect({ path }, () => resolve(opened));
+  });
+  socket.pause();
+  socket.write("GET /flood HTTP/1.1\r\nHost: x\r\n\r\n");
+  let last = -1;
+  // It has come to rest when nothing was produced for a while.
+  for (let produced = 0; produced !== last || produced === 0; produced = streams?.produced ?? 0) {
+    last = produced;
+    await Bun.sleep(50);
+  }
+  expect(last).toBeLessThan(4 * MEGABYTE);
+  socket.destroy();
+  await Promise.all([streams.aborted, streams.cancelled]);
+});
+
+test("a stream that breaks is not taken for a whole one", async () => {
+  const response = await ask("/broken");
+  expect(response.status).toBe(200);
+  await expect(response.text()).rejects.toThrow();
+});
+
+test("close ends what is under way", async () => {
+  const own = await listenApi(`unix://${folder}/own.sock`, handle);
+  const response = await fetch("http://flt/stream", { unix: `${folder}/own.sock` });
+  const reading = response.text().catch((error: unknown) => error);
+  await own.close();
+  await streams.aborted;
+  expect(await reading).toBeInstanceOf(Error);
+});
