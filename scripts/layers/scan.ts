@@ -18,6 +18,8 @@ export interface ImportSite {
   readonly line: number;
   /** Only types are named: `import type`, or `typeof import("…")`. */
   readonly typeOnly: boolean;
+  /** Loaded when it is reached, by `import("…")`. */
+  readonly dynamic: boolean;
 }
 
 export interface FunctionSite {
@@ -164,7 +166,8 @@ export function scan(source: string): Scan {
     const specifier = literals.get(match.index + match[0].length);
     if (specifier !== undefined) {
       const typeOnly = match.groups?.type !== undefined || match.groups?.query !== undefined;
-      imports.push({ specifier, line: lineAt(source, match.index), typeOnly });
+      const dynamic = match[0].includes("(");
+      imports.push({ specifier, line: lineAt(source, match.index), typeOnly, dynamic });
     }
   }
   return { code, imports };
