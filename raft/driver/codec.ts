@@ -1,7 +1,7 @@
 /**
  * Messages and entries as bytes.
  *
- *     message   version u8, kind u8, crc32 u32 (over all that follows), from, to, term, then the fields of its kind
+ *     message   version u8, kind u8, crc32 u32 (of all that follows, seeded with the two before), from, to, term, then the fields of its kind
  *     entry     index, term, kind u8, data (length, bytes)
  *     snapshot  index, term, voters (count, ids), learners (count, ids)
  *
@@ -58,7 +58,7 @@ export function encodeMessage(message: Message): Uint8Array {
   writer.uint(message.term);
   encodeFields(writer, message);
   const bytes = writer.finish();
-  writer.patchU32(2, crc32(bytes.subarray(HEADER_BYTES)));
+  writer.patchU32(2, checksum(bytes));
   return bytes;
 }
 
@@ -69,11 +69,15 @@ export function decodeMessage(bytes: Uint8Array): Message {
   if (version !== VERSION) throw new CodecError(`its version is ${version}, this node speaks ${VERSION}`);
   const kind = MESSAGE_KINDS[reader.u8()];
   if (kind === undefined) throw new CodecError("its kind is unknown");
-  if (reader.u32() !== crc32(bytes.subarray(HEADER_BYTES))) throw new CodecError("its checksum is wrong");
+  if (reader.u32() !== checksum(bytes)) throw new CodecError("its checksum is wrong");
   const envelope = { from: nodeId(reader), to: nodeId(reader), term: reader.uint() };
   const message = decodeFields(reader, kind, envelope);
   reader.end();
   return message;
+}
+
+function checksum(bytes: Uint8Array): number {
+  return crc32(bytes.subarray(HEADER_BYTES), crc32(bytes.subarray(0, 2)));
 }
 
 function encodeFields(writer: ByteWriter, message: Message): void {

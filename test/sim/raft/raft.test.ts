@@ -4,8 +4,8 @@ import { simulate } from "./simulation.ts";
 
 const SEEDS = 500;
 const BATCH = 25;
-/** A seed takes about 70 ms; ten times that when the machine is busy. */
-const BATCH_DEADLINE_MS = BATCH * 700;
+/** A seed takes about 70 ms of CPU; this is for machines that are very busy. */
+const BATCH_DEADLINE_MS = 120_000;
 
 function expectClean(seed: number): void {
   const { violation } = simulate(seed);
@@ -35,7 +35,7 @@ describe("the simulation", () => {
     const main = Bun.fileURLToPath(new URL("./main.ts", import.meta.url));
     const child = Bun.spawnSync({ cmd: [process.execPath, main, "--seed", "77"] });
     expect(JSON.parse(child.stdout.toString())).toMatchObject({ seed: 77, traceHash: here });
-  });
+  }, 60_000);
 
   test("gets something done in both sizes of cluster", () => {
     const results = [1, 2, 3, 4, 5, 6, 7, 8].map((seed) => simulate(seed));
@@ -50,5 +50,5 @@ describe("the simulation", () => {
     const seeds = Array.from({ length: 30 }, (_, i) => i + 1);
     const noticed = seeds.filter((seed) => simulate(seed, { forgetfulDisks: true }).violation !== null);
     expect(noticed.length).toBeGreaterThan(3);
-  });
+  }, 60_000);
 });
