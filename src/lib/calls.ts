@@ -5,7 +5,8 @@
  * own encoding and its own method names ("kv.txn", "unit.journal").
  *
  * Invariants.
- * - A failure says whether the request can have reached the other side: only `not-sent` and `refused` are safe to repeat.
+ * - A failure says whether the request can have been acted on: see {@link wasNotBegun}. A `refused` alone does not: a handler
+ *   may fail, and an answer may be too large, after the work is done.
  *
  * Not here. Sockets and frames (platform/).
  *
@@ -52,4 +53,12 @@ export class CallError extends Error {
     this.code = code;
     this.refusal = refusal;
   }
+}
+
+/** Refusals by the connection itself, before any handler saw the request. */
+const REFUSED_UNSEEN: ReadonlySet<string | undefined> = new Set(["unknown-method", "busy"]);
+
+/** Whether this failure proves that nothing was done, so that the request may be repeated. */
+export function wasNotBegun({ code, refusal }: CallError): boolean {
+  return code === "not-sent" || (code === "refused" && REFUSED_UNSEEN.has(refusal));
 }

@@ -10,7 +10,8 @@
  * @module
  */
 import { NO_NODE, type NodeId } from "#raft";
-import { CallError, type Calls } from "../lib/calls.ts";
+import { CodecError } from "../lib/binary.ts";
+import { CallError, type Calls, wasNotBegun } from "../lib/calls.ts";
 import type { Clock } from "../lib/clock.ts";
 import { type CallOptions, KvError } from "../store/kv.ts";
 import { decodeReply, encodeRequest, type LeaderReply, type LeaderRequest } from "./leader-codec.ts";
@@ -89,9 +90,11 @@ export class LeaderRoute {
       const { calls } = this.#options;
       return decodeReply(await calls.call(address, LEADER_METHOD, body, { timeoutMs, signal: call.signal }));
     } catch (error) {
-      if (!(error instanceof CallError)) throw error;
+      if (!(error instanceof CallError || error instanceof CodecError)) throw error;
       const reason = `asking leader ${address} failed: ${error.message}`;
-      if (error.code !== "lost" || repeatable) return elsewhere(NO_NODE, reason);
+      // An answer that nobody can read was given all the same.
+      const isUndone = error instanceof CallError && wasNotBegun(error);
+      if (isUndone || repeatable) return elsewhere(NO_NODE, reason);
       return {
         kind: "failed",
         code: "unknown-fate",

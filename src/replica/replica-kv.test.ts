@@ -102,6 +102,39 @@ test("an answer that was lost leaves the write's fate unknown: it is not sent ag
   expect((await writer.kv.range({ key: encodeText("k") })).kvs[0]?.version).toBe(1);
 });
 
+test("an answer too large to send, or that cannot be read, leaves the write's fate unknown: it is not sent again", async () => {
+  await started();
+  const writer = cluster.follower();
+  let requests = 0;
+  const failures = [
+    () => new CallError("refused", "9 bytes are too many", "answer-too-large"),
+    () => new CallError("refused", "The handler failed at its end", "internal"),
+  ];
+  for (const [i, failure] of failures.entries()) {
+    cluster.onCall = (stage) => {
+      if (stage === "request") requests++;
+      else throw failure();
+    };
+    expect(await refusal(put(writer, `k${i}`, "v"))).toBe("unknown-fate");
+    expect(requests).toBe(i + 1);
+    expect((await writer.kv.range({ key: encodeText(`k${i}`) })).kvs[0]?.version).toBe(1);
+  }
+  cluster.onCall = () => {};
+  cluster.onReply = () => new Uint8Array([99]);
+  expect(await refusal(put(writer, "garbled", "v"))).toBe("unknown-fate");
+});
+
+test("a call that the leader refused before it looked at it is tried again", async () => {
+  await started();
+  const writer = cluster.follower();
+  let requests = 0;
+  cluster.onCall = (stage) => {
+    if (stage === "request" && requests++ < 2) throw new CallError("refused", "Too many calls", "busy");
+  };
+  await put(writer, "k", "v");
+  expect(requests).toBe(3);
+});
+
 test("a keep-alive whose answer was lost is harmless to repeat", async () => {
   await started();
   const holder = cluster.follower();

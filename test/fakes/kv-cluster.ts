@@ -43,6 +43,8 @@ export class KvCluster {
   #seed = 7;
   /** Sees each call on its way; may throw to fail it, before or after it was answered. */
   onCall: (stage: "request" | "reply", from: NodeId, to: NodeId) => void = () => {};
+  /** May put other bytes in an answer's place. */
+  onReply: (reply: Uint8Array) => Uint8Array = (reply) => reply;
 
   constructor(options: KvClusterOptions = {}) {
     this.#options = options;
@@ -195,7 +197,7 @@ export class KvCluster {
       const reply = await handler.handle(body, { signal: gone.signal });
       this.onCall("reply", from, to);
       await hop();
-      return reply;
+      return this.onReply(reply);
     };
     try {
       const error = () => new CallError("lost", `No answer from host ${to} in time`);
