@@ -53,6 +53,10 @@ hostSuite("three hosts", { hosts: 3, config, configOf }, (suite) => {
     await sameEverywhere(cluster, "list-machines");
   });
 
+  suite.case("the API's socket belongs to root and group flt", async (cluster) => {
+    expect(await cluster.host("h1").mustRun(["stat", "--format=%U %G %a", "/run/flt.sock"])).toBe("root flt 660\n");
+  });
+
   suite.case("a unit started from any of the three runs on one, and all list the same", async (cluster) => {
     for (const host of cluster.hosts) {
       const unit = `from-${host.name}.service`;

@@ -28,7 +28,8 @@ type Fate = "there" | "gone" | "either";
 interface Tally {
   readonly fates: Map<string, Fate>;
   acknowledged: number;
-  open: number;
+  /** How often each reason left a write's fate open. */
+  readonly open: Map<string, number>;
   /** Longest pause between two acknowledged writes of anybody. */
   longestGapMs: number;
   lastAt: number;
@@ -41,21 +42,27 @@ function acknowledge(tally: Tally): void {
   tally.acknowledged++;
 }
 
+function leaveOpen(tally: Tally, reason: string): void {
+  const kind = reason.replace(/w-h\d-\d+/g, "w-*").replace(/\d{4,}/g, "…");
+  tally.open.set(kind, (tally.open.get(kind) ?? 0) + 1);
+}
+
 async function write(host: Host, name: string, method: "PUT" | "DELETE", tally: Tally): Promise<void> {
   tally.fates.set(name, "either");
   try {
     const body = method === "PUT" ? { body: { name, desiredState: "inactive", options: OPTIONS } } : {};
     const response = await host.api(`/fleet/v1/units/${name}`, { method, timeoutMs: TIMEOUT_MS, ...body });
-    await response.text();
+    const answer = await response.text();
     if (response.ok) {
       tally.fates.set(name, method === "PUT" ? "there" : "gone");
       acknowledge(tally);
       return;
     }
-  } catch {
-    // Cut off in the middle: its fate is open.
+    leaveOpen(tally, `${response.status} ${answer.slice(0, 120)}`);
+  } catch (error) {
+    // The daemon died in the middle, or is not there.
+    leaveOpen(tally, error instanceof Error ? `${error.name} ${error.message}` : String(error));
   }
-  tally.open++;
 }
 
 /** One client beside one host: writes at its rate, whatever becomes of the earlier ones. */
@@ -99,7 +106,13 @@ hostSuite("writes while leaders die", { hosts: 3, config: { token_limit: "1000" 
     `${WRITES_PER_SECOND}/s for ${DURATION_MS / 1000} s: every acknowledged one is there`,
     async (cluster) => {
       await leaderOf(cluster);
-      const tally: Tally = { fates: new Map(), acknowledged: 0, open: 0, longestGapMs: 0, lastAt: performance.now() };
+      const tally: Tally = {
+        fates: new Map(),
+        acknowledged: 0,
+        open: new Map(),
+        longestGapMs: 0,
+        lastAt: performance.now(),
+      };
       const endAt = performance.now() + DURATION_MS;
       const clients = cluster.hosts.map((host) => client(host, endAt, tally));
       const kills = await killLeaders(cluster, endAt);
@@ -107,8 +120,9 @@ hostSuite("writes while leaders die", { hosts: 3, config: { token_limit: "1000" 
       await Promise.all(cluster.hosts.map((host) => cluster.ready(host)));
       await leaderOf(cluster);
       console.error(
-        `${tally.acknowledged} acknowledged, ${tally.open} open, ${kills} leaders killed, ` +
-          `longest pause ${Math.round(tally.longestGapMs)} ms`,
+        `${tally.acknowledged} acknowledged, ${tally.fates.size} names, ${kills} leaders killed, ` +
+          `longest pause ${Math.round(tally.longestGapMs)} ms; left open:`,
+        Object.fromEntries(tally.open),
       );
 
       for (const host of cluster.hosts) {
