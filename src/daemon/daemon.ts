@@ -20,10 +20,10 @@ import { DEFAULT_ENGINE_CONFIG, Engine } from "../engine/index.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
 import { VERSION } from "../lib/version.ts";
 import type { MachineId } from "../model/machine.ts";
-import { type ApiListener, listenApi } from "../platform/api-listener.ts";
 import { systemClock } from "../platform/clock.ts";
 import { type DataIdentity, openDataDir } from "../platform/data-dir.ts";
 import { defaultAddress } from "../platform/host-facts.ts";
+import type { InheritedSocket } from "../platform/inherited-sockets.ts";
 import { probeHost } from "../platform/machine-probe.ts";
 import {
   becomeEngine,
@@ -34,6 +34,7 @@ import {
   RegistryUnits,
   RegistryView,
 } from "../registry/index.ts";
+import { ApiListeners } from "./api-listeners.ts";
 import { systemInspector } from "./inspector.ts";
 import { Leadership, type Leading } from "./leadership.ts";
 import { DaemonMachineCalls, machineHandlers } from "./machine-calls.ts";
@@ -41,9 +42,14 @@ import { findPlace, type Place } from "./place.ts";
 import { StartError, whileStarting } from "./start-error.ts";
 import { StoreMember } from "./store-member.ts";
 
+/** How long units may take to stop when they are handed over: with leaving and closing it fits examples/flt.service's TimeoutStopSec (45 s). */
+const HAND_OVER_MS = 30_000;
+
 export interface DaemonOptions {
   readonly config: FltConfig;
   readonly machineId: MachineId;
+  /** Sockets for the API that systemd handed over. */
+  readonly inherited: readonly InheritedSocket[];
   readonly log: Log;
   /** The daemon cannot go on: end the process with an error; units stay as they are. */
   readonly onFatal: (error: Error) => void;
@@ -95,18 +101,20 @@ async function openParts(
 
 export class Daemon {
   readonly #options: DaemonOptions;
-  readonly #place: Place;
+  #config: FltConfig;
+  #place: Place;
   readonly #data: DataIdentity;
   readonly #parts: OpenParts;
   readonly #keys: Keys;
   readonly #view: RegistryView;
   readonly #agent: Agent;
   readonly #leadership: Leadership;
-  readonly #listeners: ApiListener[] = [];
+  #listeners: ApiListeners | null = null;
   #isAgentStarted = false;
 
   constructor(options: DaemonOptions, place: Place, data: DataIdentity, parts: OpenParts) {
     this.#options = options;
+    this.#config = options.config;
     this.#place = place;
     this.#data = data;
     this.#parts = parts;
@@ -120,7 +128,7 @@ export class Daemon {
       clock: systemClock,
       log,
       registration: () => this.#registration(),
-      config: { agentTtlMs: config.agentTtlMs },
+      config: { agentTtlMs: config.agentTtlMs, handOverMs: HAND_OVER_MS },
       onFatal,
     });
     this.#leadership = new Leadership({
@@ -136,11 +144,12 @@ export class Daemon {
   }
 
   async start(): Promise<void> {
-    const { config, log } = this.#options;
+    const { log, inherited } = this.#options;
     const { member } = this.#parts;
+    const current = () => this.#config;
     const inspector = systemInspector();
     await member.start(machineHandlers(inspector));
-    member.raft.onChange((state) => this.#leadership.set(state.role === "leader" && !config.disableEngine));
+    member.raft.onChange(() => this.#lead());
     const api = createFleetApi({
       view: this.#view,
       units: new RegistryUnits(member.kv, this.#keys, this.#view),
@@ -152,25 +161,38 @@ export class Daemon {
         address: (id) => this.#view.machine(id)?.peerAddress,
       }),
       ready: () => this.#view.ready || this.#whyNotReady(),
-      tokenLimit: config.tokenLimit,
+      get tokenLimit() {
+        return current().tokenLimit;
+      },
       version: VERSION,
       machineId: this.#options.machineId,
       leader: () => this.#view.leader,
       log,
       clock: systemClock,
     });
-    for (const endpoint of config.listenApi) {
-      const listener = await whileStarting(
-        `Listening for the API on ${endpoint}`,
-        "change listen_api, or end whoever has the address",
-        () => listenApi(endpoint, (request) => api(request, { signal: request.signal })),
-      );
-      this.#listeners.push(listener);
-    }
+    const handler = (request: Request) => api(request, { signal: request.signal });
+    this.#listeners = new ApiListeners({ handler, inherited, log });
+    await this.#listeners.open(this.#config.listenApi);
     void this.#view.start().catch((error: unknown) => this.#options.onFatal(asError(error)));
     this.#agent.start();
     this.#isAgentStarted = true;
-    this.#leadership.set(member.raft.role === "leader" && !config.disableEngine);
+    this.#lead();
+  }
+
+  /**
+   * Follows a configuration that was read while the daemon runs; only options that the table lets change differ. Throws, with
+   * nothing changed, when this host has no place in what it says.
+   */
+  async reconfigure(config: FltConfig): Promise<void> {
+    const place = findPlace(config, defaultAddress);
+    const before = { ttlMs: this.#config.agentTtlMs, registration: JSON.stringify(this.#registration()) };
+    this.#config = config;
+    // Peers know the addresses of the start: only what this machine publishes follows.
+    this.#place = { ...this.#place, publicIp: place.publicIp };
+    const isNews = JSON.stringify(this.#registration()) !== before.registration;
+    if (isNews || config.agentTtlMs !== before.ttlMs) this.#agent.refresh(config.agentTtlMs);
+    this.#lead();
+    await this.#listeners?.change(config.listenApi);
   }
 
   /** @param how handOver: stop this host's units, give them back to the cluster, leave it. Without: touch no unit. */
@@ -179,14 +201,14 @@ export class Daemon {
     if (this.#isAgentStarted) await this.#step("the agent", () => this.#agent.stop(how));
     await this.#step("the engine", () => this.#leadership.stop());
     await this.#step("raft's leadership", () => member.handLeadershipOver());
-    for (const listener of this.#listeners) await this.#step(`the API on ${listener.endpoint}`, () => listener.close());
+    await this.#step("the API", () => this.#listeners?.close());
     await this.#step("the view", () => this.#view.stop());
     await this.#step("the store", () => member.stop());
     await this.#step("the connection to systemd", () => units.close());
   }
 
   /** One part's failure to end must not keep the others from ending in order. */
-  async #step(part: string, work: () => Promise<void> | void): Promise<void> {
+  async #step(part: string, work: () => Promise<void> | undefined | void): Promise<void> {
     try {
       await work();
     } catch (error) {
@@ -194,8 +216,14 @@ export class Daemon {
     }
   }
 
+  /** The engine runs on raft's leader, unless it is not allowed to. */
+  #lead(): void {
+    this.#leadership.set(this.#parts.member.raft.role === "leader" && !this.#config.disableEngine);
+  }
+
   async #becomeEngine(onDeposed: () => void): Promise<Leading> {
-    const { config, log, machineId } = this.#options;
+    const { log, machineId } = this.#options;
+    const current = () => this.#config;
     const session = await becomeEngine(this.#parts.member.kv, this.#keys, machineId, this.#view);
     await this.#view.sync();
     const engine = new Engine({
@@ -207,8 +235,12 @@ export class Daemon {
       selfId: machineId,
       config: {
         ...DEFAULT_ENGINE_CONFIG,
-        reconcileIntervalMs: config.engineReconcileIntervalMs,
-        daemonGraceMs: config.daemonGraceMs,
+        get reconcileIntervalMs() {
+          return current().engineReconcileIntervalMs;
+        },
+        get daemonGraceMs() {
+          return current().daemonGraceMs;
+        },
       },
       onDeposed,
     });
@@ -217,12 +249,12 @@ export class Daemon {
   }
 
   #registration(): MachineRegistration {
-    const { config, machineId } = this.#options;
+    const { machineId } = this.#options;
     return {
       id: machineId,
       identity: this.#data.identity,
       publicIp: this.#place.publicIp,
-      metadata: config.metadata,
+      metadata: this.#config.metadata,
       version: VERSION,
       peerAddress: this.#place.cluster?.advertise ?? "",
     };
