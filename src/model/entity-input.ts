@@ -41,8 +41,8 @@ function list<S extends v.GenericSchema>(item: S) {
 }
 
 /** valibot takes a list for an object whose fields are all absent: not so here. */
+const isObject = v.custom<object>((json) => typeof json === "object" && json !== null && !Array.isArray(json));
 function object<Entries extends v.ObjectEntries>(entries: Entries) {
-  const isObject = v.custom<object>((json) => typeof json === "object" && json !== null && !Array.isArray(json));
   return v.pipe(isObject, v.object(entries));
 }
 
@@ -71,16 +71,13 @@ const unitPageSchema = object({ units: list(unitSchema), nextPageToken: text });
 const unitStatePageSchema = object({ states: list(unitStateSchema), nextPageToken: text });
 const machinePageSchema = object({ machines: list(machineSchema), nextPageToken: text });
 const errorSchema = object({ error: object({ code: v.number(), message: text }) });
-/** What an item wants is read item by item, so that one that cannot be read does not hide the others. */
-const unitBatchSchema = object({
-  units: v.array(
-    object({
-      name: text,
-      delete: v.nullish(v.boolean(), false),
-      desiredState: v.optional(v.unknown()),
-      options: v.optional(v.unknown()),
-    }),
-  ),
+/** Only what tells the items apart; each is then read by unitBatchItemSchema, so that one that is wrong hides no other. */
+const unitNamesSchema = object({ units: v.array(v.pipe(isObject, v.looseObject({ name: text }))) });
+const unitBatchItemSchema = object({
+  name: text,
+  delete: v.nullish(v.boolean(), false),
+  desiredState: text,
+  options: list(unitOptionSchema),
 });
 const unitBatchResultSchema = object({
   units: list(
@@ -91,9 +88,20 @@ const unitBatchResultSchema = object({
     }),
   ),
 });
+const eventsRequestSchema = object({ unitNames: v.array(v.string()) });
 const patchSchema = v.array(
   object({ op: text, path: text, value: v.nullish(v.union([v.string(), object({ value: text })]), "") }),
 );
+
+/** What the API takes, by the name that its own description gives it. */
+export const REQUEST_SCHEMAS = {
+  UnitOptionInput: unitOptionSchema,
+  UnitPut: unitSchema,
+  UnitBatchItem: unitBatchItemSchema,
+  UnitBatch: object({ units: v.array(unitBatchItemSchema) }),
+  MachinePatch: patchSchema,
+  EventsRequest: eventsRequestSchema,
+} as const;
 
 /** A `PUT /units/NAME` that can be read. Empty fields count as not given, as in fleet. */
 export interface UnitPut {
@@ -142,30 +150,28 @@ export function parseUnitPut(json: unknown): UnitPut {
 export function parseUnitBatch(json: unknown): readonly UnitBatchItem[] {
   const what = "the units in the request body";
   const names = new Set<string>();
-  return read(unitBatchSchema, json, what).units.map((item, index) => {
-    const { name, delete: destroys, ...rest } = item;
+  return read(unitNamesSchema, json, what).units.map((item, index) => {
+    const { name } = item;
     if (name === "") throw new EntityError(what, `unit ${index} has no name`);
     if (names.has(name)) throw new EntityError(what, `${JSON.stringify(name)} is there twice`);
     names.add(name);
-    return { name, wish: destroys ? destroyWish(name, rest) : putWish(name, rest) };
+    try {
+      return { name, wish: batchWish(read(unitBatchItemSchema, item, `unit ${JSON.stringify(name)}`)) };
+    } catch (error) {
+      if (!(error instanceof EntityError)) throw error;
+      return { name, wish: { kind: "problem", error } };
+    }
   });
 }
 
-type Wish = UnitBatchItem["wish"];
-
-function putWish(name: string, fields: object): Wish {
-  try {
-    return { kind: "put", put: parseUnitPut({ name, ...fields }) };
-  } catch (error) {
-    if (!(error instanceof EntityError)) throw error;
-    return { kind: "problem", error };
-  }
-}
-
-function destroyWish(name: string, { desiredState, options }: { desiredState?: unknown; options?: unknown }): Wish {
-  if (desiredState === undefined && options === undefined) return { kind: "destroy" };
-  const error = new EntityError(`unit ${JSON.stringify(name)}`, "delete goes with neither desiredState nor options");
-  return { kind: "problem", error };
+function batchWish(item: v.InferOutput<typeof unitBatchItemSchema>): UnitBatchItem["wish"] {
+  const { delete: destroys, ...unit } = item;
+  if (!destroys) return { kind: "put", put: parseUnitPut(unit) };
+  if (unit.desiredState === "" && unit.options.length === 0) return { kind: "destroy" };
+  throw new EntityError(
+    `unit ${JSON.stringify(unit.name)}`,
+    "a unit to be deleted has neither desiredState nor options",
+  );
 }
 
 /** @param json The parsed body of `PATCH /machines`. All is checked before anything is returned. Throws EntityError. */
@@ -200,6 +206,11 @@ function editedValue(op: string, value: string, what: string, index: number): st
     throw new EntityError(what, `operation ${index}: ${problem}`);
   }
   return value;
+}
+
+/** @param json The parsed body of `POST /events`: names of the units to watch. Throws EntityError. */
+export function parseEventsRequest(json: unknown): readonly string[] {
+  return read(eventsRequestSchema, json, "the request body").unitNames;
 }
 
 /** The client's side: answers of a server that may be another version, or no flt at all. All throw EntityError. */

@@ -134,7 +134,7 @@ describe("statuses of section 6", () => {
     ["state, another method", "PUT", "/fleet/v1/state", {}, 405],
     ["machines", "GET", "/fleet/v1/machines", undefined, 200],
     ["machines, another method", "POST", "/fleet/v1/machines", {}, 405],
-    ["discovery: not yet", "GET", "/fleet/v1/discovery", undefined, 501],
+    ["discovery", "GET", "/fleet/v1/discovery", undefined, 200],
     ["discovery, another method", "POST", "/fleet/v1/discovery", {}, 400],
     ["bare prefix", "GET", "/fleet/v1", undefined, 405],
     ["bare prefix, flt", "POST", "/flt/v1", {}, 405],
@@ -289,6 +289,74 @@ describe("entities", () => {
       reasons: [{ machineID: M1, reason: "it has no ssd" }],
     });
   });
+});
+
+describe("PATCH /machines", () => {
+  const edit = (ops: unknown): Promise<Response> => ask("PATCH", "/fleet/v1/machines", ops);
+  const path = (key: string, id = M1): string => `/${id}/metadata/${key}`;
+
+  test("add, replace and remove, as a string or as fleet's object; the later one of two counts", async () => {
+    const response = await edit([
+      { op: "add", path: path("disk"), value: "ssd" },
+      { op: "replace", path: path("region"), value: { value: "us" } },
+      { op: "add", path: path("a~1b~0c"), value: "x" },
+      { op: "add", path: path("gone"), value: "x" },
+      { op: "remove", path: path("gone") },
+    ]);
+    expect(response.status).toBe(204);
+    expect(await response.text()).toBe("");
+    expect(fleet.machine(M1)?.metadata).toEqual({ region: "us", disk: "ssd", "a/b~c": "x" });
+  });
+
+  test("a machine that is not registered is accepted, and so is an empty list", async () => {
+    const stranger = "9".repeat(32);
+    expect((await edit([{ op: "add", path: path("k", stranger), value: "v" }])).status).toBe(204);
+    expect(fleet.writes.at(-1)).toBe(`metadata ${stranger} k v`);
+    expect((await edit([])).status).toBe(204);
+  });
+
+  test("whatever the Content-Type says: fleet never looked", async () => {
+    const body = JSON.stringify([{ op: "remove", path: path("region") }]);
+    expect((await ask("PATCH", "/fleet/v1/machines", body, "application/x-www-form-urlencoded")).status).toBe(204);
+    expect(fleet.machine(M1)?.metadata).toEqual({});
+  });
+
+  const good = { op: "add", path: path("k"), value: "v" };
+  const bad: readonly (readonly [what: string, body: unknown, words: string])[] = [
+    ["unknown op", [good, { op: "test", path: path("k"), value: "v" }], "add, remove or replace"],
+    ["no op", [good, { path: path("k"), value: "v" }], "op"],
+    ["empty value", [good, { op: "add", path: path("k"), value: "" }], "value is empty"],
+    ["no value", [good, { op: "replace", path: path("k") }], "value is empty"],
+    ["fleet's object, empty", [good, { op: "add", path: path("k"), value: {} }], "value is empty"],
+    ["value of another type", [good, { op: "add", path: path("k"), value: 7 }], "value"],
+    ["no key", [good, { op: "add", path: path(""), value: "v" }], "metadata/KEY"],
+    ["too deep", [good, { op: "add", path: path("a/b"), value: "v" }], "metadata/KEY"],
+    ["not metadata", [good, { op: "add", path: `/${M1}/version/k`, value: "v" }], "metadata/KEY"],
+    ["no leading slash", [good, { op: "add", path: `${M1}/metadata/k`, value: "v" }], "metadata/KEY"],
+    ["no machine id", [good, { op: "add", path: "/web1/metadata/k", value: "v" }], "32 hex digits"],
+    ["a key that no list could hold", [good, { op: "add", path: path("a=b"), value: "v" }], "contains"],
+    ["no list", good, "Array"],
+    ["not JSON", "{", "not JSON"],
+  ];
+  for (const [what, sent, words] of bad) {
+    test(`400 ${what}, and nothing is done`, async () => {
+      const writes = fleet.writes.length;
+      const response = await edit(sent);
+      expect(response.status).toBe(400);
+      expect(await response.text()).toContain(words);
+      expect(fleet.writes.length).toBe(writes);
+    });
+  }
+});
+
+test("metrics: beside the API, ready or not; 404 where there are none", async () => {
+  expect((await ask("GET", "/metrics")).status).toBe(404);
+  const metricsText = async () => ({ text: "flt_up 1\n", contentType: "text/plain; version=0.0.4" });
+  api = createFleetApi(ports({ metricsText, ready: () => "not yet" }));
+  const response = await ask("GET", "/metrics");
+  expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4");
+  expect(await response.text()).toBe("flt_up 1\n");
+  expect((await ask("POST", "/metrics", {})).status).toBe(405);
 });
 
 describe("the cluster refuses", () => {

@@ -13,6 +13,8 @@ export interface Call {
   readonly ports: FleetApiPorts;
   readonly request: Request;
   readonly query: URLSearchParams;
+  /** Under which the request came, as in "/fleet/v1". */
+  readonly prefix: string;
   /** The path's variable part, decoded; "" on a collection. */
   readonly name: string;
   /** True under /flt/v1, where flt's own parameters are known. */

@@ -8,6 +8,7 @@
  *     GET          /state/NAME
  *     GET          /machines
  *     PATCH        /machines                        metadata, as JSON Patch
+ *     GET          /discovery                       the same as a Google discovery document
  *   /flt/v1 only
  *     POST         /units:batch {"units": […]}      many units at once, each with its own status
  *     GET          /events ?unitName= …             the picture, then every change (model/events.ts), as x-ndjson
@@ -16,7 +17,9 @@
  *     GET          /units/NAME/journal ?lines= &follow= &output= &machineID=
  *     GET          /units/NAME/reasons              why it is nowhere
  *     GET          /version
- *     every GET takes ?stale=true: this machine's own view, which may be old, without asking the cluster
+ *     GET          /openapi.json                    all of this as OpenAPI 3.1 (routes.ts is the table behind it)
+ *     every GET here takes ?stale=true: this machine's own view, which may be old, without asking the cluster
+ *   GET /metrics                                    Prometheus' text
  *
  * Invariants.
  * - Reads are linearizable unless `stale` was asked for: they fail with 503 when there is no quorum.
@@ -26,48 +29,23 @@
  *
  * @module
  */
-import { changeUnits } from "./batch.ts";
-import type { Call, Handler } from "./call.ts";
 import { ApiError, responseOf } from "./errors.ts";
-import { json, pathSegments } from "./http.ts";
-import { getState, listMachines, listStates } from "./lists.ts";
-import { patchMachines } from "./metadata.ts";
+import { pathSegments } from "./http.ts";
 import type { FleetApiPorts, RequestContext } from "./ports.ts";
-import { unitJournal, unitStatus } from "./streams.ts";
-import { deleteUnit, getReasons, getUnit, listUnits, putUnit } from "./units.ts";
-import { getEvents, postEvents } from "./watch.ts";
+import type { Route } from "./route.ts";
+import { ROUTES } from "./routes.ts";
 
 export { ApiError } from "./errors.ts";
 export { MAX_BODY_BYTES } from "./http.ts";
 export type { FleetApiPorts, JournalRequest, MachineCalls, RequestContext } from "./ports.ts";
-
-interface Route {
-  /** Path below the prefix; "*" is the unit's name. */
-  readonly path: readonly string[];
-  readonly methods: Readonly<Record<string, Handler>>;
-  readonly fltOnly?: true;
-}
-
-const ROUTES: readonly Route[] = [
-  { path: ["units"], methods: { GET: listUnits } },
-  { path: ["units", "*"], methods: { GET: getUnit, PUT: putUnit, DELETE: deleteUnit } },
-  { path: ["state"], methods: { GET: listStates } },
-  { path: ["state", "*"], methods: { GET: getState } },
-  { path: ["machines"], methods: { GET: listMachines, PATCH: patchMachines } },
-  { path: ["units:batch"], methods: { POST: changeUnits }, fltOnly: true },
-  { path: ["discovery"], methods: { GET: later("GET /discovery") } },
-  { path: ["events"], methods: { GET: getEvents, POST: postEvents }, fltOnly: true },
-  { path: ["units", "*", "status"], methods: { GET: unitStatus }, fltOnly: true },
-  { path: ["units", "*", "journal"], methods: { GET: unitJournal }, fltOnly: true },
-  { path: ["units", "*", "reasons"], methods: { GET: getReasons }, fltOnly: true },
-  { path: ["version"], methods: { GET: getVersion }, fltOnly: true },
-];
 
 const PREFIXES: readonly (readonly [string, string])[] = [
   ["fleet", "v1"],
   ["fleet", "v1-alpha"],
   ["flt", "v1"],
 ];
+
+const METRICS_PATH = "/metrics";
 
 export type FleetApi = (request: Request, context?: RequestContext) => Promise<Response>;
 
@@ -82,9 +60,10 @@ export function createFleetApi(ports: FleetApiPorts): FleetApi {
 }
 
 async function answer(ports: FleetApiPorts, request: Request, signal: AbortSignal): Promise<Response> {
+  const url = new URL(request.url);
+  if (url.pathname === METRICS_PATH) return await metrics(ports, request);
   const ready = ports.ready();
   if (ready !== true) throw new ApiError("not-ready", `Cannot answer yet: ${ready}`);
-  const url = new URL(request.url);
   const [first, second, ...segments] = pathSegments(url.pathname);
   if (first === undefined) throw notAllowed(request, []);
   if (!PREFIXES.some(([one, other]) => one === first && other === second)) throw unknownPath(url);
@@ -92,12 +71,23 @@ async function answer(ports: FleetApiPorts, request: Request, signal: AbortSigna
   const isFlt = first === "flt";
   const route = ROUTES.find((candidate) => matches(candidate, segments) && (isFlt || candidate.fltOnly !== true));
   if (route === undefined) throw unknownPath(url);
-  const call: Call = { ports, request, query: url.searchParams, name: segments[1] ?? "", isFlt, signal };
-  const handler = Object.hasOwn(route.methods, request.method) ? route.methods[request.method] : undefined;
-  if (handler !== undefined) return await handler(call);
+  const operation = Object.hasOwn(route.methods, request.method) ? route.methods[request.method] : undefined;
+  if (operation !== undefined) {
+    const prefix = `/${first}/${second}`;
+    const query = url.searchParams;
+    return await operation.handler({ ports, request, query, prefix, name: segments[1] ?? "", isFlt, signal });
+  }
   // fleet answers 400 here, unlike everywhere else.
   if (route.path[0] === "discovery") throw new ApiError("bad-request", "Only GET is supported for /discovery");
   throw notAllowed(request, Object.keys(route.methods));
+}
+
+/** Beside the API rather than in it: it is about this daemon, ready or not. */
+async function metrics({ metricsText }: FleetApiPorts, request: Request): Promise<Response> {
+  if (metricsText === undefined) throw new ApiError("not-found", "Nothing is served at /metrics: this daemon has none");
+  if (request.method !== "GET") throw notAllowed(request, ["GET"]);
+  const { text, contentType } = await metricsText();
+  return new Response(text, { headers: { "content-type": contentType } });
 }
 
 function matches(route: Route, segments: readonly string[]): boolean {
@@ -114,14 +104,4 @@ function notAllowed(request: Request, allow: readonly string[]): ApiError {
 
 function unknownPath(url: URL): ApiError {
   return new ApiError("not-found", `Nothing is served at "${url.pathname}"`);
-}
-
-function later(what: string): Handler {
-  return () => Promise.reject(new ApiError("not-implemented", `${what} is not served by this version`));
-}
-
-async function getVersion(call: Call): Promise<Response> {
-  const { ports } = call;
-  const leader = ports.leader?.() ?? null;
-  return json(200, { version: ports.version, machineID: ports.machineId, ...(leader === null ? {} : { leader }) });
 }

@@ -46,6 +46,8 @@ export interface FleetApiPorts {
   readonly machineId: MachineId;
   /** The machine whose engine decides, as far as this one knows. */
   readonly leader?: () => MachineId | null;
+  /** What GET /metrics answers; absent: 404. */
+  readonly metricsText?: () => Promise<{ readonly text: string; readonly contentType: string }>;
   readonly log: Log;
   readonly clock: Clock;
   /** How long a read may wait for the cluster. Below the client's own timeout (3 s), so that the client hears why. */

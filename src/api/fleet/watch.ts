@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { parseEventsRequest } from "../../model/entity-input.ts";
 import { type Call, refreshView } from "./call.ts";
 import { ApiError } from "./errors.ts";
 import { eventBody } from "./events.ts";
@@ -17,12 +18,7 @@ export async function getEvents(call: Call): Promise<Response> {
 
 export async function postEvents(call: Call): Promise<Response> {
   requireJson(call.request);
-  const body = await readJson(call.request);
-  const names = typeof body === "object" && body !== null && "unitNames" in body ? body.unitNames : undefined;
-  if (!Array.isArray(names) || !names.every((name) => typeof name === "string")) {
-    throw new ApiError("bad-request", 'Cannot read the body: "unitNames" must be a list of strings');
-  }
-  return await streamOf(call, names);
+  return await streamOf(call, parseEventsRequest(await readJson(call.request)));
 }
 
 async function streamOf(call: Call, names: readonly string[]): Promise<Response> {
