@@ -165,3 +165,23 @@ test("three hundred units are reported in a few publications", async () => {
   expect(names.every((name) => world.report(name)?.active === "active")).toBe(true);
   expect((await world.revision()) - placed).toBeLessThan(40);
 });
+
+test("a refresh publishes what the registration says now, under a lease of the new life, and reports again", async () => {
+  await world.start();
+  await world.schedule("a.service", SLEEP);
+  const before = world.systemd.orders.length;
+  world.metadata = { disk: "ssd" };
+  world.agent.refresh(60_000);
+  // A second one at once: the registration on its way may not know it yet.
+  world.metadata = { disk: "hdd" };
+  world.agent.refresh(60_000);
+  await world.run();
+  expect(world.registry.view.machine(SELF)?.metadata).toEqual({ disk: "hdd" });
+  // Old lease over, new one long: the report must hang on the new one.
+  world.outage.down = true;
+  await world.registry.clock.advance(20_000);
+  world.outage.down = false;
+  await world.run();
+  expect(world.report("a.service")).toMatchObject({ active: "active" });
+  expect(world.systemd.orders).toHaveLength(before);
+});

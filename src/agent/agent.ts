@@ -28,7 +28,7 @@ import type {
 import { Backoff } from "./backoff.ts";
 import { Executor } from "./executor.ts";
 import { JobLimit } from "./job-limit.ts";
-import { Membership } from "./membership.ts";
+import { Membership, type MembershipPace } from "./membership.ts";
 import { Reloader } from "./reloader.ts";
 import { Reporter } from "./reporter.ts";
 import { Runner } from "./runner.ts";
@@ -112,8 +112,7 @@ export class Agent {
       clock,
       log,
       registration: options.registration,
-      ttlMs: config.agentTtlMs,
-      heartbeatMs: config.heartbeatMs ?? Math.min(HEARTBEAT_MAX_MS, config.agentTtlMs / 4),
+      pace: this.#pace(config.agentTtlMs),
       onSession: (session) => this.#registered(session),
       onLost: () => this.#reporter.detach(),
       onTaken: (error) => this.#taken(error),
@@ -149,9 +148,13 @@ export class Agent {
     this.#membership.start();
   }
 
-  /** Publishes what `registration()` says now, as after a change of the configured metadata. */
-  refresh(): void {
-    this.#membership.refresh();
+  /** Publishes what `registration()` says now, as after a change of the configured metadata, under a lease of this life. */
+  refresh(agentTtlMs = this.#options.config.agentTtlMs): void {
+    this.#membership.refresh(this.#pace(agentTtlMs));
+  }
+
+  #pace(ttlMs: number): MembershipPace {
+    return { ttlMs, heartbeatMs: this.#options.config.heartbeatMs ?? Math.min(HEARTBEAT_MAX_MS, ttlMs / 4) };
   }
 
   /**

@@ -26,15 +26,20 @@ import { Backoff } from "./backoff.ts";
 const RETRY_FIRST_MS = 50;
 const RETRY_LAST_MS = 1000;
 
+export interface MembershipPace {
+  /** Life of the lease without a heartbeat. */
+  readonly ttlMs: number;
+  /** Well below ttlMs, or the loss of one heartbeat costs the lease. */
+  readonly heartbeatMs: number;
+}
+
 export interface MembershipOptions {
   readonly registry: AgentRegistry;
   readonly clock: Clock;
   readonly log: Log;
   /** Asked for each registration: metadata may have been read anew. */
   readonly registration: () => MachineRegistration;
-  readonly ttlMs: number;
-  /** Well below ttlMs, or the loss of one heartbeat costs the lease. */
-  readonly heartbeatMs: number;
+  readonly pace: MembershipPace;
   readonly onSession: (session: MachineSession) => void;
   readonly onLost: () => void;
   readonly onTaken: (error: RegistryError) => void;
@@ -43,12 +48,16 @@ export interface MembershipOptions {
 export class Membership {
   readonly #options: MembershipOptions;
   readonly #stop = new AbortController();
+  #pace: MembershipPace;
   #session: MachineSession | null = null;
   #ended = new AbortController();
+  /** What a registration on its way says was asked before the last refresh. */
+  #isOutdated = false;
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: MembershipOptions) {
     this.#options = options;
+    this.#pace = options.pace;
   }
 
   get session(): MachineSession | null {
@@ -70,8 +79,10 @@ export class Membership {
     if (session === this.#session) this.#ended.abort();
   }
 
-  /** Registers anew, to publish what `registration()` says now. */
-  refresh(): void {
+  /** Registers anew, to publish what `registration()` says now, with a lease of this pace. */
+  refresh(pace: MembershipPace): void {
+    this.#pace = pace;
+    this.#isOutdated = true;
     this.#ended.abort();
   }
 
@@ -80,6 +91,7 @@ export class Membership {
       const session = await this.#register();
       if (session === null) return;
       this.#ended = new AbortController();
+      if (this.#isOutdated) this.#ended.abort();
       this.#session = session;
       this.#options.onSession(session);
       await this.#keepAlive(session);
@@ -90,11 +102,13 @@ export class Membership {
 
   /** null: closed, or another host has this id. */
   async #register(): Promise<MachineSession | null> {
-    const { registry, log, clock, ttlMs, heartbeatMs } = this.#options;
+    const { registry, log, clock } = this.#options;
     const { signal } = this.#stop;
-    const backoff = new Backoff(RETRY_FIRST_MS, Math.min(RETRY_LAST_MS, heartbeatMs));
+    const backoff = new Backoff(RETRY_FIRST_MS, Math.min(RETRY_LAST_MS, this.#pace.heartbeatMs));
     let failures = 0;
     while (!signal.aborted) {
+      const { ttlMs } = this.#pace;
+      this.#isOutdated = false;
       try {
         const registration = this.#options.registration();
         const session = await registry.register(registration, ttlMs, { signal, timeoutMs: ttlMs });
@@ -116,7 +130,8 @@ export class Membership {
 
   /** Returns when the lease is over, or this is closed. */
   async #keepAlive(session: MachineSession): Promise<void> {
-    const { clock, log, heartbeatMs, ttlMs } = this.#options;
+    const { clock, log } = this.#options;
+    const { heartbeatMs, ttlMs } = this.#pace;
     const signal = AbortSignal.any([this.#stop.signal, this.#ended.signal]);
     let failures = 0;
     await pause(clock, heartbeatMs, signal);

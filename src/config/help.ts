@@ -18,13 +18,18 @@ export function daemonHelp(): string {
     ...paragraph(
       `Each option can be a flag, a variable of the environment (FLT_DATA_DIR=…), or a line of ${DEFAULT_CONFIG_PATH} ` +
         "(data_dir=…); the first of these that is set wins. Options of fleet are known by their names there, FLEET_ " +
-        "variables, too.",
+        "variables, too. SIGHUP (systemctl reload flt) reads the file again; options with a * change at once, the " +
+        "others at the next start.",
       "",
     ),
     "",
     "Flags:",
     `  --config PATH`,
-    `      Reads this configuration file. Default: ${DEFAULT_CONFIG_PATH}, if there is one.`,
+    ...paragraph(
+      `Reads this configuration file. Default: ${DEFAULT_CONFIG_PATH}, if there is one. With --systemd-user, and for ` +
+        "ordinary users without that file: $XDG_CONFIG_HOME/flt/flt.conf.",
+      "      ",
+    ),
     ...withEffect(true).flatMap(describeFlag),
     "  --help, --version",
     "",
@@ -44,9 +49,9 @@ export function daemonHelp(): string {
 /** A configuration file in which every active option stands as a comment, with its default. */
 export function sampleConfigFile(): string {
   const blocks = withEffect(true).map((option) => {
-    const note = option.default === "" ? `Not set: ${option.unset ?? "empty"}.` : `Default: ${option.default}`;
+    const note = option.default === "" ? `Not set: ${option.unset ?? "empty"}.` : `Default: ${withUser(option)}`;
     return [
-      ...paragraph(option.help, "# "),
+      ...paragraph(`${option.help}${option.reloads ? " A reload changes it." : ""}`, "# "),
       ...paragraph(note, "# "),
       `# ${option.key}=${quoteIfNeeded(option.example)}`,
       "",
@@ -70,14 +75,20 @@ function withEffect(active: boolean): ConfigOption<unknown>[] {
 
 function describeFlag(option: ConfigOption<unknown>): string[] {
   const { placeholder } = option.kind;
-  const written = option.default === "" ? (option.unset ?? "empty") : option.default;
+  const written = option.default === "" ? (option.unset ?? "empty") : withUser(option);
   return [
-    `  ${flagName(option.key)}${placeholder === "" ? "" : ` ${placeholder}`}`,
+    `  ${flagName(option.key)}${placeholder === "" ? "" : ` ${placeholder}`}${option.reloads ? " *" : ""}`,
     ...paragraph(`${option.help} Default: ${written}.`, "      "),
     ...(placeholder === "" || option.example === option.default
       ? []
       : [`      Example: ${flagName(option.key)} ${option.example}`]),
   ];
+}
+
+function withUser(option: ConfigOption<unknown>): string {
+  return option.userDefault === undefined
+    ? option.default
+    : `${option.default}; with systemd_user ${option.userDefault}`;
 }
 
 function quoteIfNeeded(example: string): string {

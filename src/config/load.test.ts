@@ -9,6 +9,7 @@ import { ConfigError } from "./config-error.ts";
 import { daemonHelp, sampleConfigFile } from "./help.ts";
 import { DEFAULT_CONFIG_PATH, FLEET_CONFIG_PATH, type LoadedConfig, loadConfig } from "./load.ts";
 import { CONFIG_FIELDS, CONFIG_KEYS, CONFIG_OPTIONS, type ConfigField, type ConfigOption, flagName } from "./table.ts";
+import type { User } from "./user-places.ts";
 
 interface Places {
   readonly argv?: readonly string[];
@@ -16,11 +17,15 @@ interface Places {
   /** By path; a text alone stands for the default file. */
   readonly file?: string | Readonly<Record<string, string>>;
   readonly argv0Name?: string;
+  readonly user?: User;
 }
 
-function load({ argv = [], env = {}, file = {}, argv0Name = "flt" }: Places): LoadedConfig {
+const ROOT: User = { uid: 0, home: "/root" };
+const ALICE: User = { uid: 1000, home: "/home/alice" };
+
+function load({ argv = [], env = {}, file = {}, argv0Name = "flt", user = ROOT }: Places): LoadedConfig {
   const files: Readonly<Record<string, string>> = typeof file === "string" ? { [DEFAULT_CONFIG_PATH]: file } : file;
-  return loadConfig({ argv, env, readFile: (path) => files[path] ?? null, argv0Name });
+  return loadConfig({ argv, env, readFile: (path) => files[path] ?? null, argv0Name, user });
 }
 
 function optionOf(field: ConfigField): ConfigOption<unknown> {
@@ -123,7 +128,7 @@ describe("command line", () => {
     const readFile = () => {
       throw new Error("EACCES: permission denied");
     };
-    expect(() => loadConfig({ argv: [], env: {}, readFile, argv0Name: "flt" })).toThrow(
+    expect(() => loadConfig({ argv: [], env: {}, readFile, argv0Name: "flt", user: ROOT })).toThrow(
       `Cannot read configuration file "${DEFAULT_CONFIG_PATH}": EACCES: permission denied`,
     );
   });
@@ -178,7 +183,6 @@ describe("values that cannot be used", () => {
     ["initial_cluster=0.0.0.0:2380", "it names no machine"],
     ["advertise_peer=[::]:2380", "no other machine can reach it"],
     ["etcd_key_prefix=fleet", "it does not begin with /"],
-    ["systemd_user=true", "flt runs units in the system's systemd only"],
     ['etcd_servers=["http://127.0.0.1:2379"]', "cannot use an etcd yet"],
   ];
   for (const [line, reason] of cases) {
@@ -249,6 +253,43 @@ describe("warnings", () => {
     expect(load({ file: "listen_api=http://10.0.0.1:8080" }).warnings[0]).toContain("on the network");
     expect(load({ file: "listen_peer=0.0.0.0:2380" }).warnings[0]).toContain("on every interface");
     expect(load({ file: "listen_api=http://127.0.0.1:8080,http://[::1]:1" }).warnings).toEqual([]);
+  });
+});
+
+describe("systemd_user: the user's own places are the defaults", () => {
+  const XDG = { XDG_RUNTIME_DIR: "/run/user/1000", XDG_DATA_HOME: "/data/", XDG_CONFIG_HOME: "relative" };
+  const own = "/home/alice/.config/flt/flt.conf";
+  test("with the XDG variables, and without", () => {
+    expect(load({ env: { ...XDG, FLT_SYSTEMD_USER: "true" }, user: ALICE }).config).toMatchObject({
+      systemdUser: true,
+      dataDir: "/data/flt",
+      listenApi: ["unix:///run/user/1000/flt.sock"],
+      unitsDirectory: "/run/user/1000/flt/units",
+      initialCluster: [],
+    });
+    expect(load({ argv: ["--systemd-user"], user: ALICE }).config).toMatchObject({
+      dataDir: "/home/alice/.local/share/flt",
+      listenApi: ["unix:///run/user/1000/flt.sock"],
+    });
+  });
+  test("what is set wins over them", () => {
+    const { config } = load({ argv: ["--systemd-user", "--data-dir=/x"], user: ALICE });
+    expect(config.dataDir).toBe("/x");
+  });
+  test("the host's file is not read, the user's is", () => {
+    const file = { [DEFAULT_CONFIG_PATH]: "initial_cluster=10.0.0.1", [own]: "verbosity=1" };
+    const { config, path } = load({ argv: ["--systemd-user"], env: XDG, file, user: ALICE });
+    expect([config.verbosity, config.initialCluster, path]).toEqual([1, [], own]);
+  });
+  test("an ordinary user's file is the fallback, and may say it itself; root's is not looked for", () => {
+    const file = { [own]: "systemd_user=true", "/root/.config/flt/flt.conf": "verbosity=2" };
+    const { config, path } = load({ file, user: ALICE });
+    expect([config.dataDir, path]).toEqual(["/home/alice/.local/share/flt", own]);
+    expect(load({ file: { ...file, [DEFAULT_CONFIG_PATH]: "" }, user: ALICE }).config.systemdUser).toBe(false);
+    expect(load({ file }).path).toBeNull();
+  });
+  test("a word that is neither true nor false is refused", () => {
+    expect(() => load({ argv: ["--systemd-user=perhaps"] })).toThrow("neither true nor false");
   });
 });
 

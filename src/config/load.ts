@@ -25,7 +25,9 @@ import {
   fieldOfKey,
   flagName,
 } from "./table.ts";
+import { inUserPlaces, type User, userConfigPath } from "./user-places.ts";
 import { ValueError } from "./value-error.ts";
+import { SWITCH } from "./values.ts";
 
 export interface LoadRequest {
   /** What follows the program's name and `daemon`. */
@@ -35,6 +37,8 @@ export interface LoadRequest {
   readonly readFile: (path: string) => string | null;
   /** Base name that the program was called by: "flt", "fltd" or "fleetd". */
   readonly argv0Name: string;
+  /** Whose daemon it is. */
+  readonly user: User;
 }
 
 /** Where a value was found. `where` is fit for a message: `flag --agent-ttl`, `"/etc/flt/flt.conf" line 3`. */
@@ -65,19 +69,19 @@ interface Found {
 /** Throws ConfigError for the first thing that cannot be used. */
 export function loadConfig(request: LoadRequest): LoadedConfig {
   const args = parseArguments(request.argv);
-  const isFleet = request.argv0Name === "fleetd";
   const warnings: string[] = [];
-  const file = readConfigFile(request, args.configPath, isFleet, warnings);
   const environment = readEnvironment(request.env, warnings);
+  const told = (field: ConfigField): Found | undefined => {
+    const flag = args.flags.get(field);
+    return flag === undefined ? environment.get(field) : fromFlag(field, flag);
+  };
+  const file = readConfigFile(request, configPaths(request, args.configPath, told("systemdUser")), warnings);
+  const find = (field: ConfigField): Found | undefined => told(field) ?? file.entries.get(field);
+  const isUser = isOn(find("systemdUser"));
   const values: Partial<Record<ConfigField, unknown>> = {};
   const sources: Partial<Record<ConfigField, Source>> = {};
   for (const field of CONFIG_FIELDS) {
-    const flag = args.flags.get(field);
-    const found: Found =
-      (flag === undefined ? undefined : fromFlag(field, flag)) ??
-      environment.get(field) ??
-      file.entries.get(field) ??
-      fromDefault(field, isFleet);
+    const found = find(field) ?? fromDefault(field, request, isUser);
     values[field] = readValue(field, found, warnings);
     sources[field] = found.source;
   }
@@ -88,38 +92,69 @@ export function loadConfig(request: LoadRequest): LoadedConfig {
   return { config, warnings, sources: complete, path: file.path };
 }
 
+/** What cannot be read is refused in its turn, with all the others. */
+function isOn(found: Found | undefined): boolean {
+  if (found === undefined) return false;
+  try {
+    return SWITCH.parse(found.text.trim());
+  } catch (error) {
+    if (error instanceof ValueError) return false;
+    throw error;
+  }
+}
+
+interface ConfigPaths {
+  /** The first one that is there is read, and no other. */
+  readonly candidates: readonly string[];
+  readonly required: boolean;
+}
+
+/** A user's own daemon has nothing to do with the host's file: that one names the host's cluster. */
+function configPaths(request: LoadRequest, wanted: string | undefined, systemdUser: Found | undefined): ConfigPaths {
+  if (wanted !== undefined) return { candidates: [wanted], required: true };
+  const own = userConfigPath(request.env, request.user);
+  if (isOn(systemdUser)) return { candidates: [own], required: false };
+  const system = request.argv0Name === "fleetd" ? FLEET_CONFIG_PATH : DEFAULT_CONFIG_PATH;
+  return { candidates: request.user.uid === 0 ? [system] : [system, own], required: false };
+}
+
 function fromFlag(field: ConfigField, text: string): Found {
   return { text, source: { kind: "flag", where: `flag ${flagName(CONFIG_OPTIONS[field].key)}` } };
 }
 
-function fromDefault(field: ConfigField, isFleet: boolean): Found {
+function fromDefault(field: ConfigField, request: LoadRequest, isUser: boolean): Found {
   const option: ConfigOption<unknown> = CONFIG_OPTIONS[field];
-  const text = (isFleet ? option.fleetDefault : undefined) ?? option.default;
-  return { text, source: { kind: "default", where: "the default" } };
+  const source: Source = { kind: "default", where: "the default" };
+  if (isUser && option.userDefault !== undefined) {
+    return { text: inUserPlaces(option.userDefault, request.env, request.user), source };
+  }
+  return { text: (request.argv0Name === "fleetd" ? option.fleetDefault : undefined) ?? option.default, source };
 }
 
 function readConfigFile(
   request: LoadRequest,
-  wantedPath: string | undefined,
-  isFleet: boolean,
+  { candidates, required }: ConfigPaths,
   warnings: string[],
 ): { readonly path: string | null; readonly entries: ReadonlyMap<ConfigField, Found> } {
-  const path = wantedPath ?? (isFleet ? FLEET_CONFIG_PATH : DEFAULT_CONFIG_PATH);
-  const text = readText(request, path);
-  if (text === null && wantedPath !== undefined) {
-    throw new ConfigError(`Cannot read configuration file ${JSON.stringify(path)}: there is no such file`);
-  }
   const entries = new Map<ConfigField, Found>();
-  for (const { key, value, line } of parseConfigFile(path, text ?? "")) {
-    const where = `${JSON.stringify(path)} line ${line}`;
-    const field = fieldOfKey(key);
-    if (field === undefined) {
-      warnings.push(`Unknown option ${JSON.stringify(key)} in ${where} is left out${didYouMean(key, CONFIG_KEYS)}`);
-    } else {
-      entries.set(field, { text: value, source: { kind: "file", where } });
+  for (const path of candidates) {
+    const text = readText(request, path);
+    if (text === null) {
+      if (!required) continue;
+      throw new ConfigError(`Cannot read configuration file ${JSON.stringify(path)}: there is no such file`);
     }
+    for (const { key, value, line } of parseConfigFile(path, text)) {
+      const where = `${JSON.stringify(path)} line ${line}`;
+      const field = fieldOfKey(key);
+      if (field === undefined) {
+        warnings.push(`Unknown option ${JSON.stringify(key)} in ${where} is left out${didYouMean(key, CONFIG_KEYS)}`);
+      } else {
+        entries.set(field, { text: value, source: { kind: "file", where } });
+      }
+    }
+    return { path, entries };
   }
-  return { path: text === null ? null : path, entries };
+  return { path: null, entries };
 }
 
 function readText(request: LoadRequest, path: string): string | null {

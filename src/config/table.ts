@@ -47,11 +47,15 @@ export interface ConfigOption<T> {
   readonly default: string;
   /** The default when called as fleetd. */
   readonly fleetDefault?: string;
+  /** The default with systemd_user, below the folders of user-places.ts: "$XDG_RUNTIME_DIR/flt.sock". */
+  readonly userDefault?: string;
   /** What an empty default stands for. */
   readonly unset?: string;
   readonly help: string;
   readonly example: string;
   readonly effect: Effect;
+  /** A reload (SIGHUP) changes it in a daemon that runs; the others stay as they were at its start. */
+  readonly reloads?: true;
   /** Never shown in messages. */
   readonly secret?: boolean;
 }
@@ -73,15 +77,18 @@ const URLS = listOf(TEXT.parse, { placeholder: "URL", allowEmpty: true });
 /** By the name that the option has in FltConfig. Durations are milliseconds there. */
 export const CONFIG_OPTIONS = {
   dataDir: option("data_dir", PATH, "/var/lib/flt", {
+    userDefault: "$XDG_DATA_HOME/flt",
     help: "Folder of this member's part of the store and of its identity. It belongs to one machine and one cluster.",
     example: "/var/lib/flt",
     effect: ACTIVE,
   }),
   listenApi: option("listen_api", API_ADDRESSES, "unix:///run/flt.sock", {
     fleetDefault: "unix:///var/run/fleet.sock",
+    userDefault: "unix://$XDG_RUNTIME_DIR/flt.sock",
     help: "Where the API is served: unix sockets, and TCP only if asked. Whoever reaches it can run anything as root.",
     example: "unix:///run/flt.sock,http://127.0.0.1:8080",
     effect: ACTIVE,
+    reloads: true,
   }),
   listenPeer: option("listen_peer", optional(PEER_ADDRESS), "", {
     unset: "closed for a cluster of one, else public_ip:2380",
@@ -106,12 +113,14 @@ export const CONFIG_OPTIONS = {
     help: "The address that this machine publishes.",
     example: "10.0.0.1",
     effect: ACTIVE,
+    reloads: true,
   }),
   metadata: option("metadata", PAIRS, "", {
     unset: "none",
     help: "What units can ask of a machine with MachineMetadata. Edits over the API win over it.",
     example: "region=us-west,disk=ssd",
     effect: ACTIVE,
+    reloads: true,
   }),
   agentTtlMs: option("agent_ttl", duration(SECOND_MS, HOUR_MS), "4s", {
     help:
@@ -119,18 +128,22 @@ export const CONFIG_OPTIONS = {
       "quarter of this.",
     example: "30s",
     effect: ACTIVE,
+    reloads: true,
   }),
   daemonGraceMs: option("daemon_grace", duration(0, 24 * HOUR_MS), "60s", {
     help: "How long a machine keeps its units while its kernel still answers but its daemon does not.",
     example: "2m",
     effect: ACTIVE,
+    reloads: true,
   }),
   engineReconcileIntervalMs: option("engine_reconcile_interval", seconds(100, HOUR_MS), "2", {
     help: "Seconds between full passes of the engine. Events are acted upon at once; this is a safety net.",
     example: "2",
     effect: ACTIVE,
+    reloads: true,
   }),
   unitsDirectory: option("units_directory", PATH, "/run/flt/units", {
+    userDefault: "$XDG_RUNTIME_DIR/flt/units",
     help: "Folder for the files of the units that this machine holds.",
     example: "/run/flt/units",
     effect: ACTIVE,
@@ -139,6 +152,7 @@ export const CONFIG_OPTIONS = {
     help: "Items on one page of the API.",
     example: "100",
     effect: ACTIVE,
+    reloads: true,
   }),
   etcdKeyPrefix: option("etcd_key_prefix", KEY_PREFIX, "/_coreos.com/fleet/", {
     help: "What all keys in the store begin with. The same on every machine.",
@@ -149,16 +163,19 @@ export const CONFIG_OPTIONS = {
     help: "Places no units from this machine, even when it leads the cluster.",
     example: "true",
     effect: ACTIVE,
+    reloads: true,
   }),
   verbosity: option("verbosity", integer(0, 2), "0", {
     help: "0 logs what an operator needs, 1 and 2 what a developer needs.",
     example: "1",
     effect: ACTIVE,
+    reloads: true,
   }),
   logFormat: option("log_format", oneOf("auto", "journal", "text"), "auto", {
     help: "journal puts systemd's priority before each line, text the level's name; auto looks where the log goes.",
     example: "text",
     effect: ACTIVE,
+    reloads: true,
   }),
   etcdServers: option("etcd_servers", URLS, "", {
     unset: `none: ${OWN_STORE}`,
@@ -190,9 +207,9 @@ export const CONFIG_OPTIONS = {
     effect: { kind: "ignored", why: "flt never polls" },
   }),
   systemdUser: option("systemd_user", SWITCH, "false", {
-    help: "Runs units in a user's systemd.",
+    help: "Runs units in the systemd of the user who starts the daemon, without root: a way to try flt.",
     example: "true",
-    effect: { kind: "refused", why: "flt runs units in the system's systemd only. Remove the option" },
+    effect: ACTIVE,
   }),
   enableGrpc: option("enable_grpc", SWITCH, "false", {
     help: "Fleet's own replacement for etcd.",

@@ -187,12 +187,22 @@ export class Daemon {
     const place = findPlace(config, defaultAddress);
     const before = { ttlMs: this.#config.agentTtlMs, registration: JSON.stringify(this.#registration()) };
     this.#config = config;
-    // Peers know the addresses of the start: only what this machine publishes follows.
-    this.#place = { ...this.#place, publicIp: place.publicIp };
+    this.#move(place);
     const isNews = JSON.stringify(this.#registration()) !== before.registration;
     if (isNews || config.agentTtlMs !== before.ttlMs) this.#agent.refresh(config.agentTtlMs);
     this.#lead();
     await this.#listeners?.change(config.listenApi);
+  }
+
+  /** Peers know the addresses of the start: only what this machine publishes follows, and a host without a route keeps that. */
+  #move({ publicIp, cluster }: Place): void {
+    const { cluster: known } = this.#place;
+    if (known !== null && cluster !== null && known.listen !== cluster.listen) {
+      this.#options.log.warning(
+        `Cannot listen for peers on ${cluster.listen} while the daemon runs: it stays ${known.listen}. Restart flt to change it`,
+      );
+    }
+    if (publicIp !== "") this.#place = { publicIp, cluster: known };
   }
 
   /** @param how handOver: stop this host's units, give them back to the cluster, leave it. Without: touch no unit. */

@@ -2,6 +2,7 @@
  * `flt daemon`: configuration, log, signals, systemd's notifications; everything else is daemon.ts.
  *
  * Idea. The process has one life: read the configuration, start, tell systemd READY, wait for a signal or a fatal error, stop.
+ * SIGHUP reads the configuration again (reloader.ts) and is no end of anything; one that comes during the start is kept until then.
  * Whatever keeps it from starting is one line on stderr and exit status 1.
  *
  * Invariants.
@@ -11,18 +12,21 @@
  * @module
  */
 import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { stopIntent } from "../agent/systemd/index.ts";
 import { parseArguments } from "../config/arguments.ts";
 import { daemonHelp } from "../config/help.ts";
-import { type LoadedConfig, loadConfig } from "../config/load.ts";
+import { type LoadedConfig, type LoadRequest, loadConfig } from "../config/load.ts";
 import type { FltConfig } from "../config/table.ts";
 import type { Log } from "../lib/log.ts";
 import { VERSION } from "../lib/version.ts";
 import { systemClock } from "../platform/clock.ts";
 import { isSystemdHost, readMachineId } from "../platform/host-facts.ts";
-import { createJournalLog } from "../platform/journal-log.ts";
-import { createNotifier, type Notifier } from "../platform/notify.ts";
+import { type InheritedSockets, takeInheritedSockets } from "../platform/inherited-sockets.ts";
+import { createJournalLog, type JournalLogSettings } from "../platform/journal-log.ts";
+import { createNotifier, type Notifier, reloadingState } from "../platform/notify.ts";
 import { type Daemon, startDaemon } from "./daemon.ts";
+import { Reloader } from "./reloader.ts";
 import { StartError } from "./start-error.ts";
 import { Watchdog, watchdogLimitMs } from "./watchdog.ts";
 
@@ -32,8 +36,9 @@ export async function runDaemon(argv: readonly string[], argv0Name: string): Pro
     const { request } = parseArguments(argv);
     if (request === "help") return print(daemonHelp());
     if (request === "version") return print(`${argv0Name} version ${VERSION}\n`);
-    const loaded = loadConfig({ argv, env: process.env, readFile: readIfThere, argv0Name });
-    return await live(loaded);
+    const inherited = takeInheritedSockets(process.env, process.pid);
+    const load = () => withInherited(loadConfig(loadRequest(argv, argv0Name)), inherited);
+    return await live(load, inherited);
   } catch (error) {
     if (!isExpected(error)) throw error;
     process.stderr.write(`${argv0Name}: ${error.message}\n`);
@@ -41,21 +46,34 @@ export async function runDaemon(argv: readonly string[], argv0Name: string): Pro
   }
 }
 
-async function live({ config, warnings, path }: LoadedConfig): Promise<number> {
-  const log = logOf(config);
+function loadRequest(argv: readonly string[], argv0Name: string): LoadRequest {
+  const user = { uid: process.getuid?.() ?? 0, home: homedir() };
+  return { argv, env: process.env, readFile: readIfThere, argv0Name, user };
+}
+
+/** Sockets from systemd stand in for the default one. What listen_api asks for is opened beside them. */
+function withInherited(loaded: LoadedConfig, { sockets, warnings }: InheritedSockets): LoadedConfig {
+  const isDefault = loaded.sources.listenApi.kind === "default" && sockets.length > 0;
+  return {
+    ...loaded,
+    config: isDefault ? { ...loaded.config, listenApi: [] } : loaded.config,
+    warnings: [...loaded.warnings, ...warnings],
+  };
+}
+
+async function live(load: () => LoadedConfig, { sockets }: InheritedSockets): Promise<number> {
+  const { config, warnings, path } = load();
+  const log = createJournalLog(logSettings(config), (line) => process.stderr.write(line));
   for (const warning of warnings) log.warning(warning);
   log.info(`Starting flt ${VERSION}`, { configuration: path ?? "defaults" });
   if (!isSystemdHost()) {
     throw new StartError("Starting the daemon failed: systemd does not run this host, and flt runs units through it");
   }
   const notifier = createNotifier(process.env.NOTIFY_SOCKET);
+  const signals = new Signals(log);
   const end = Promise.withResolvers<End>();
-  const daemon = await startDaemon({
-    config,
-    machineId: readMachineId(),
-    log,
-    onFatal: (error) => end.resolve({ kind: "fatal", error }),
-  });
+  const onFatal = (error: Error) => end.resolve({ kind: "fatal", error });
+  const daemon = await startDaemon({ config, machineId: readMachineId(), inherited: sockets, log, onFatal });
   const watchdog = new Watchdog(watchdogLimitMs(process.env, process.pid), {
     clock: systemClock,
     log,
@@ -63,14 +81,24 @@ async function live({ config, warnings, path }: LoadedConfig): Promise<number> {
     notify: (state) => notifier.notify(state),
   });
   watchdog.start();
-  const unhandle = handleSignals(log, end.resolve);
   notifier.notify("READY=1");
   log.notice("Ready");
+  const reloader = new Reloader(config, {
+    log,
+    load,
+    async apply(next) {
+      await daemon.reconfigure(next);
+      log.configure(logSettings(next));
+    },
+    announce: (state) => notifier.notify(state === "ready" ? "READY=1" : reloadingState()),
+    isExpected,
+  });
+  signals.handle({ end: end.resolve, reload: () => void reloader.reload().catch(onFatal) });
   try {
     return await finish(await end.promise, daemon, notifier, log);
   } finally {
     watchdog.stop();
-    unhandle();
+    signals.close();
   }
 }
 
@@ -93,34 +121,56 @@ async function finish(end: End, daemon: Daemon, notifier: Notifier, log: Log): P
   return 0;
 }
 
-function handleSignals(log: Log, end: (end: End) => void): () => void {
-  let count = 0;
-  const onSignal = (name: NodeJS.Signals) => {
-    if (name === "SIGHUP") {
-      log.notice("Got SIGHUP: this version reads its configuration only at its start; restart it, units stay");
-      return;
-    }
-    if (count++ > 0) {
-      log.warning("Got a second signal while stopping: ending at once", { signal: name });
-      process.exit(1);
-    }
-    end({ kind: "signal", name });
-  };
-  const names = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
-  for (const name of names) process.on(name, onSignal);
-  return () => {
-    for (const name of names) process.off(name, onSignal);
-  };
+interface SignalHandlers {
+  end(end: End): void;
+  reload(): void;
 }
 
-function logOf(config: FltConfig): Log {
+/** From the first line of the log on no signal is lost: what comes before there is somebody to handle it waits for him. */
+class Signals {
+  static readonly #NAMES = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+  readonly #log: Log;
+  readonly #early: NodeJS.Signals[] = [];
+  readonly #listener = (name: NodeJS.Signals) => this.#take(name);
+  #handlers: SignalHandlers | null = null;
+  #isEnding = false;
+
+  constructor(log: Log) {
+    this.#log = log;
+    for (const name of Signals.#NAMES) process.on(name, this.#listener);
+  }
+
+  handle(handlers: SignalHandlers): void {
+    this.#handlers = handlers;
+    for (const name of this.#early.splice(0)) this.#pass(name, handlers);
+  }
+
+  close(): void {
+    for (const name of Signals.#NAMES) process.off(name, this.#listener);
+  }
+
+  #take(name: NodeJS.Signals): void {
+    if (name !== "SIGHUP") {
+      if (this.#isEnding) {
+        this.#log.warning("Got a second signal while stopping: ending at once", { signal: name });
+        process.exit(1);
+      }
+      this.#isEnding = true;
+    }
+    if (this.#handlers === null) this.#early.push(name);
+    else this.#pass(name, this.#handlers);
+  }
+
+  #pass(name: NodeJS.Signals, handlers: SignalHandlers): void {
+    if (name !== "SIGHUP") handlers.end({ kind: "signal", name });
+    else if (!this.#isEnding) handlers.reload();
+  }
+}
+
+function logSettings(config: FltConfig): JournalLogSettings {
   const isJournal =
     config.logFormat === "auto" ? process.env.JOURNAL_STREAM !== undefined : config.logFormat === "journal";
-  return createJournalLog({
-    level: config.verbosity > 0 ? "debug" : "info",
-    priorityPrefix: isJournal,
-    write: (line) => process.stderr.write(line),
-  });
+  return { level: config.verbosity > 0 ? "debug" : "info", priorityPrefix: isJournal };
 }
 
 function readIfThere(path: string): string | null {

@@ -8,7 +8,13 @@ import { loadConfig } from "../config/load.ts";
 import { findPlace } from "./place.ts";
 
 function place(argv: readonly string[], defaultAddress: string | null = "10.0.0.1") {
-  const { config } = loadConfig({ argv, env: {}, readFile: () => null, argv0Name: "flt" });
+  const { config } = loadConfig({
+    argv,
+    env: {},
+    readFile: () => null,
+    argv0Name: "flt",
+    user: { uid: 0, home: "/root" },
+  });
   return findPlace(config, () => defaultAddress);
 }
 const THREE = "--initial-cluster=10.0.0.1:2380,10.0.0.2:2380,10.0.0.3:2380";

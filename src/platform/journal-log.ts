@@ -13,22 +13,29 @@ import type { Log, LogFields, LogLevel } from "../lib/log.ts";
 
 const PRIORITIES: Readonly<Record<LogLevel, number>> = { error: 3, warning: 4, notice: 5, info: 6, debug: 7 };
 
-export interface JournalLogOptions {
+export interface JournalLogSettings {
   /** Levels below this one are dropped. */
   readonly level: LogLevel;
   /** True when stderr is the journal. */
   readonly priorityPrefix: boolean;
-  write(line: string): void;
 }
 
-export function createJournalLog(options: JournalLogOptions): Log {
-  const threshold = PRIORITIES[options.level];
+export interface JournalLog extends Log {
+  /** From the next line on. */
+  configure(settings: JournalLogSettings): void;
+}
+
+export function createJournalLog(initial: JournalLogSettings, write: (line: string) => void): JournalLog {
+  let settings = initial;
   function emit(level: LogLevel, message: string, fields?: LogFields): void {
-    if (PRIORITIES[level] > threshold) return;
-    const prefix = options.priorityPrefix ? `<${PRIORITIES[level]}>` : `${level}: `;
-    options.write(`${prefix}${oneLine(message)}${renderFields(fields)}\n`);
+    if (PRIORITIES[level] > PRIORITIES[settings.level]) return;
+    const prefix = settings.priorityPrefix ? `<${PRIORITIES[level]}>` : `${level}: `;
+    write(`${prefix}${oneLine(message)}${renderFields(fields)}\n`);
   }
   return {
+    configure(next) {
+      settings = next;
+    },
     debug: (message, fields) => emit("debug", message, fields),
     info: (message, fields) => emit("info", message, fields),
     notice: (message, fields) => emit("notice", message, fields),

@@ -47,6 +47,8 @@ export class AgentWorld {
   readonly outage: Outage;
   readonly systemd = new FakeUnitManager({ hostUnits: ["ssh.service"] });
   readonly fatal: RegistryError[] = [];
+  /** What the agent's configuration says of its machine. */
+  metadata: Readonly<Record<string, string>> = registration(1).metadata;
   /** The agent of machine 1. */
   agent: Agent;
   readonly #engine: EngineSession;
@@ -77,7 +79,7 @@ export class AgentWorld {
       units,
       clock: this.registry.clock,
       log: SILENT_LOG,
-      registration: () => ({ ...registration(1), identity }),
+      registration: () => ({ ...registration(1), identity, metadata: this.metadata }),
       config: { agentTtlMs: 4000, handOverMs: 10_000 },
       onFatal: (error) => this.fatal.push(error),
     });
