@@ -47,6 +47,8 @@ export class StoreMember {
   readonly raft: RaftNode;
   readonly kv: ReplicaKv;
   readonly calls: CallsClient;
+  /** What raft applies to; to be read, never written. */
+  readonly machine = new StoreMachine();
   readonly #options: StoreMemberOptions;
   readonly #storage: LogStorage;
   readonly #transport: TcpTransport | null;
@@ -69,7 +71,7 @@ export class StoreMember {
             clock: systemClock,
             log,
           });
-    const machine = new StoreMachine();
+    const { machine } = this;
     this.raft = new RaftNode(
       { id: self, membership: { voters: cluster === null ? [SOLE_NODE] : [...members.keys()], learners: [] } },
       {

@@ -16,6 +16,7 @@
  */
 import type { Clock } from "../lib/clock.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
+import { type Metrics, NO_METRICS } from "../lib/metrics.ts";
 import { pause } from "../lib/wait.ts";
 import { type MachineId, shortMachineId } from "../model/machine.ts";
 import {
@@ -29,6 +30,7 @@ import {
 } from "../registry/types.ts";
 import { Cluster } from "./cluster.ts";
 import { DeathWatch, type DeathWatchConfig } from "./deaths.ts";
+import { EngineMetrics } from "./metrics.ts";
 import { readNeeds } from "./needs.ts";
 import { type Plan, plan } from "./plan.ts";
 import type { MachineProbe } from "./ports.ts";
@@ -57,6 +59,7 @@ export interface EngineOptions {
   readonly config: EngineConfig;
   /** Called once when the store refuses this engine because another one leads; it has stopped by then. */
   readonly onDeposed?: () => void;
+  readonly metrics?: Metrics;
 }
 
 /** Units that one safety net looks at; 20,000 are gone through in some 80 s, at a cost of a millisecond each time. */
@@ -68,6 +71,7 @@ const RETRY_MAX_MS = 2_000;
 export class Engine {
   readonly #options: EngineOptions;
   readonly #deaths: DeathWatch;
+  readonly #metrics: EngineMetrics;
   readonly #stop = new AbortController();
   #cluster = new Cluster();
   #sweep: Iterator<{ readonly name: string }> | null = null;
@@ -78,10 +82,12 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.#options = options;
+    this.#metrics = new EngineMetrics(options.metrics ?? NO_METRICS);
     this.#deaths = new DeathWatch({
       ...options,
       addressOf: (id) => options.view.address(id),
       onDead: (id) => {
+        this.#metrics.failed("machine_away");
         this.#cluster.markDead(id);
         this.#wake.abort();
       },
@@ -131,10 +137,13 @@ export class Engine {
   }
 
   async #round(): Promise<void> {
+    const { clock } = this.#options;
+    const beginMs = clock.now();
     const decisions = plan(this.#cluster);
     await this.#attempt(decisions, () => this.#write(decisions));
+    this.#metrics.round((clock.now() - beginMs) / 1000);
     // More is marked than one plan may hold: let the process breathe.
-    if (!this.#cluster.isClean) await pause(this.#options.clock, 0, this.#stop.signal);
+    if (!this.#cluster.isClean) await pause(clock, 0, this.#stop.signal);
   }
 
   async #safetyNet(): Promise<void> {
@@ -160,6 +169,7 @@ export class Engine {
     if (placements.length + globals.length > 0) {
       const { refused, revision } = await session.place(placements, globals);
       const stale = new Set(refused);
+      this.#metrics.decided(decisions, stale);
       for (const placement of placements) if (!stale.has(placement.job.name)) this.#report(placement);
       for (const { name, machineId, scheduled } of globals) {
         if (stale.has(name)) continue;
@@ -173,6 +183,7 @@ export class Engine {
       }
     }
     const reasons = new Map([...decisions.reasons].filter(([name, list]) => !isSameReasons(view.reasons(name), list)));
+    for (const refusals of reasons.values()) if (refusals.length > 0) this.#metrics.failed("schedule");
     if (reasons.size > 0) await session.explain(reasons);
   }
 
@@ -190,6 +201,7 @@ export class Engine {
         return;
       }
       if (!(error instanceof KvError)) throw error;
+      this.#metrics.failed("run");
       log.warning("Could not write the engine's decisions: looking again", {
         code: error.code,
         reason: reasonOf(error),

@@ -6,6 +6,7 @@
 export { KvAgentRegistry } from "./agent-registry.ts";
 export { becomeEngine } from "./engine-session.ts";
 export { DEFAULT_KEY_PREFIX, Keys } from "./keys.ts";
+export { MeasuredKv } from "./measured-kv.ts";
 export { editMetadata, RegistryMachines } from "./metadata.ts";
 export * from "./types.ts";
 export { RegistryUnits } from "./units.ts";

@@ -1,0 +1,80 @@
+/**
+ * The daemon's own numbers: what raft, the store and the registry hold anyway, read when somebody asks.
+ *
+ * Not here. What rooms count themselves (registry/measured-kv.ts, engine/metrics.ts), the process (platform/metrics.ts).
+ *
+ * @module
+ */
+import type { Gauge, Metrics } from "../lib/metrics.ts";
+import { VERSION } from "../lib/version.ts";
+import { measureProcess } from "../platform/metrics.ts";
+import type { RegistryView } from "../registry/index.ts";
+import type { StoreMember } from "./store-member.ts";
+
+export interface Measured {
+  readonly member: StoreMember;
+  readonly view: RegistryView;
+}
+
+/** Has the daemon's parts tell how they are. */
+export function measureDaemon(metrics: Metrics, { member, view }: Measured): void {
+  measureProcess(metrics, VERSION);
+  measureRaft(metrics, member);
+  const { store } = member.machine;
+  metrics.read({ name: "flt_store_revision", help: "Revision of this member's store." }, "gauge", () => store.revision);
+  metrics.read(
+    { name: "flt_store_compact_revision", help: "Oldest revision that can still be read." },
+    "gauge",
+    () => store.compactRevision,
+  );
+  metrics.read({ name: "flt_store_watches", help: "Watches on this member's store." }, "gauge", () => store.watchCount);
+  metrics.read(
+    { name: "flt_registry_view_revision", help: "Revision up to which this daemon's view of the registry has come." },
+    "gauge",
+    () => view.revision,
+  );
+  metrics.read({ name: "flt_registry_machines", help: "Machines that are registered." }, "gauge", () =>
+    count(view.machines()),
+  );
+  metrics.read(
+    { name: "flt_registry_units", help: "Units by desired state.", labels: ["desired_state"] },
+    "gauge",
+    () => {
+      const byState = new Map<string, number>();
+      for (const { desiredState } of view.jobs()) byState.set(desiredState, (byState.get(desiredState) ?? 0) + 1);
+      return [...byState].map(([state, units]) => [{ desired_state: state }, units] as const);
+    },
+  );
+}
+
+function measureRaft(metrics: Metrics, { raft }: StoreMember): void {
+  const read = (name: string, help: string, value: () => number): void =>
+    metrics.read({ name: `flt_raft_${name}`, help }, "gauge", value);
+  read("is_leader", "1 while this member leads.", () => (raft.role === "leader" ? 1 : 0));
+  read("has_leader", "1 while this member knows a leader.", () => (raft.leader === 0 ? 0 : 1));
+  read("term", "Raft's term.", () => raft.status().term);
+  read("commit_index", "Highest log index known to be committed.", () => raft.status().commit);
+  read("applied_index", "Highest log index that the store has taken in.", () => raft.status().applied);
+  read("last_index", "Highest log index that this member holds.", () => raft.status().lastIndex);
+  read("first_index", "Lowest log index that this member holds; a snapshot stands for those before.", () => {
+    return raft.status().firstIndex;
+  });
+  read("pending_proposals", "Proposals of this member whose fate is open.", () => raft.status().pendingProposals);
+  read("disk_full", "1 while the log's disk refuses to take more.", () => (raft.status().diskFull ? 1 : 0));
+}
+
+/** fleet's: when this daemon's engine took over, in seconds since the epoch; 0 while it does not lead. */
+export function leaderStartTime(metrics: Metrics): Gauge {
+  const gauge = metrics.gauge({
+    name: "fleet_engine_leader_start_time",
+    help: "Start time of becoming an engine leader since epoch in seconds; 0 while another one leads.",
+  });
+  gauge.set(0);
+  return gauge;
+}
+
+function count(items: Iterable<unknown>): number {
+  let total = 0;
+  for (const _ of items) total += 1;
+  return total;
+}
