@@ -84,7 +84,7 @@ export const ROOMS: readonly Room[] = [
   {
     path: "src/cli/",
     imports: ["src/client/", "src/config/", "src/model/", "src/lib/"],
-    packages: ["cac"],
+    packages: ["cac", "node:net"],
     effects: true,
   },
   {

@@ -5,6 +5,7 @@
  */
 import type { FleetClient } from "../client/index.ts";
 import type { Flag, FlagValues } from "./flags.ts";
+import type { Tunnel } from "./ssh/port.ts";
 import type { World } from "./world.ts";
 
 export interface Command {
@@ -19,6 +20,8 @@ export interface Command {
   readonly flags: readonly Flag[];
   /** After its first argument every word is an argument, whatever it looks like (a command for another machine). */
   readonly takesCommand?: true;
+  /** It asks no daemon anything: no tunnel is opened for it. */
+  readonly isLocal?: true;
   /** Returns the exit status. */
   run(context: CommandContext): Promise<number>;
 }
@@ -27,6 +30,8 @@ export interface CommandContext {
   readonly args: readonly string[];
   readonly flags: FlagValues;
   readonly client: FleetClient;
+  /** The way to the API, when it is one of SSH: machines are reached through it, too. */
+  readonly tunnel: Tunnel | null;
   readonly world: World;
   /** The name that the user typed: flt, fltctl, fleetctl. */
   readonly program: string;

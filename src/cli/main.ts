@@ -6,10 +6,11 @@
  *
  * @module
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import type { Clock } from "../lib/clock.ts";
 import { EXIT_OK } from "./command.ts";
 import { run } from "./run.ts";
+import type { Ssh } from "./ssh/port.ts";
 import type { World } from "./world.ts";
 
 const REAL_CLOCK: Clock = {
@@ -65,11 +66,26 @@ export async function runCli(argv: readonly string[], program: string): Promise<
     },
     readFile,
     exists: existsSync,
+    makeFolder: (path) => void mkdirSync(path, { recursive: true, mode: 0o700 }),
+    ssh: lazySsh((text) => void stderr.write(text)),
+    forward: async (path) => {
+      const { forwardToSocket } = await import("./ssh/forward.ts");
+      await forwardToSocket(path, process.stdin, process.stdout);
+    },
   };
   const status = await run(argv, program, world);
   await stdout.flushed();
   await stderr.flushed();
   return status;
+}
+
+/** Child processes and sockets are loaded by the commands that have some. */
+function lazySsh(sayError: (text: string) => void): Ssh {
+  const load = async (): Promise<Ssh> => new (await import("./ssh/system-ssh.ts")).SystemSsh(sayError);
+  return {
+    run: async (args, signal) => await (await load()).run(args, signal),
+    openTunnel: async (plan, signal) => await (await load()).openTunnel(plan, signal),
+  };
 }
 
 function readFile(path: string): Uint8Array | null {

@@ -3,7 +3,14 @@
  *
  * @module
  */
-import { ClientError, DEFAULT_ENDPOINT, FleetClient, parseEndpoint, type TlsFiles } from "../client/index.ts";
+import {
+  ClientError,
+  DEFAULT_ENDPOINT,
+  type Endpoint,
+  FleetClient,
+  parseEndpoint,
+  type TlsFiles,
+} from "../client/index.ts";
 import { decodeText } from "../lib/text.ts";
 import { VERSION } from "../lib/version.ts";
 import { SigningError } from "./change.ts";
@@ -12,6 +19,7 @@ import { COMMANDS } from "./commands/index.ts";
 import { FlagValues, splitArguments, UsageError } from "./flags.ts";
 import { applyEnvironment, GLOBAL_FLAGS } from "./global-flags.ts";
 import { Grammar } from "./grammar.ts";
+import { openTunnel, throughTunnel } from "./ssh/open-tunnel.ts";
 import type { World } from "./world.ts";
 
 const FLEET_ENDPOINT = "unix:///var/run/fleet.sock";
@@ -49,15 +57,22 @@ async function dispatch(argv: readonly string[], program: string, world: World):
   grammar.checkFlags(command, ownFlags);
   refuseUnsupported(globals);
   const values = new FlagValues(given, [...GLOBAL_FLAGS, ...command.flags]);
-  return await command.run({
-    args,
-    flags: values,
-    client: makeClient(values, world),
-    world,
-    program,
-    isFleetctl: program === "fleetctl" || program === "fltctl",
-    explain: (other) => grammar.help(other === null ? null : grammar.find(other)),
-  });
+  const endpoint = parseEndpoint(values.text("endpoint"));
+  const tunnel = command.isLocal === true ? null : await openTunnel(values, endpoint, world);
+  try {
+    return await command.run({
+      args,
+      flags: values,
+      client: makeClient(values, throughTunnel(endpoint, tunnel, values), world),
+      tunnel,
+      world,
+      program,
+      isFleetctl: program === "fleetctl" || program === "fltctl",
+      explain: (other) => grammar.help(other === null ? null : grammar.find(other)),
+    });
+  } finally {
+    await tunnel?.close();
+  }
 }
 
 /** `flt ssh MACHINE ls -l`: from the machine on it is another program's command line. */
@@ -80,12 +95,9 @@ function refuseUnsupported(flags: FlagValues): void {
   if (driver.toLowerCase() !== "api") {
     throw new CliError(`Cannot use --driver=${driver}: the client talks to flt's API only, never to etcd`);
   }
-  if (flags.text("tunnel") !== "") {
-    throw new CliError("Cannot use --tunnel: this version reaches flt directly only. Use --endpoint");
-  }
 }
 
-function makeClient(flags: FlagValues, world: World): FleetClient {
+function makeClient(flags: FlagValues, endpoint: Endpoint, world: World): FleetClient {
   const tls: TlsFiles = {
     ...pem(world, "ca", flags.text("ca-file")),
     ...pem(world, "cert", flags.text("cert-file")),
@@ -93,7 +105,7 @@ function makeClient(flags: FlagValues, world: World): FleetClient {
   };
   return new FleetClient({
     fetch: world.fetch,
-    endpoint: parseEndpoint(flags.text("endpoint")),
+    endpoint,
     clock: world.clock,
     requestTimeoutMs: flags.secondsMs("request-timeout"),
     ...(Object.keys(tls).length > 0 && { tls }),

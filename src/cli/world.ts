@@ -6,6 +6,7 @@
 import type { Fetch } from "../client/index.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Environment } from "./global-flags.ts";
+import type { Ssh } from "./ssh/port.ts";
 
 export interface World {
   readonly environment: Environment;
@@ -22,4 +23,9 @@ export interface World {
   /** null when there is no such file; throws for one that cannot be read. */
   readFile(path: string): Uint8Array | null;
   exists(path: string): boolean;
+  /** With its parents, for this user alone; fine when it is there. */
+  makeFolder(path: string): void;
+  readonly ssh: Ssh;
+  /** stdin and stdout to a unix socket, until that ends. */
+  forward(socketPath: string): Promise<void>;
 }

@@ -5,6 +5,7 @@
  */
 import { createFleetApi, type FleetApi, type FleetApiPorts, type MachineCalls } from "../../src/api/fleet/index.ts";
 import { run } from "../../src/cli/run.ts";
+import { type Ssh, type SshResult, type Tunnel, TunnelError, type TunnelPlan } from "../../src/cli/ssh/port.ts";
 import type { World } from "../../src/cli/world.ts";
 import type { FetchInit } from "../../src/client/index.ts";
 import { SILENT_LOG } from "../../src/lib/log.ts";
@@ -28,12 +29,46 @@ export interface Running {
   readonly done: Promise<Finished>;
 }
 
+/** Notes what it was asked to do, and ends as the test wants. */
+export class FakeSsh implements Ssh {
+  readonly runs: string[][] = [];
+  readonly tunnels: TunnelPlan[] = [];
+  /** Tunnels that are open now. */
+  open = 0;
+  result: SshResult = { status: 0, isKeyRefused: false };
+
+  async run(args: readonly string[]): Promise<SshResult> {
+    this.runs.push([...args]);
+    return this.result;
+  }
+
+  async openTunnel(plan: TunnelPlan): Promise<Tunnel> {
+    this.tunnels.push(plan);
+    if (this.result.status !== 0) throw new TunnelError(`Cannot open the tunnel to "${plan.host}"`, this.result);
+    this.open += 1;
+    return {
+      socketPath: "/tmp/tunnel.sock",
+      proxyOptions: ["-o", "ProxyCommand=through"],
+      close: async () => {
+        this.open -= 1;
+      },
+    };
+  }
+}
+
 export class CliWorld {
   readonly fleet = new FakeFleet();
   readonly clock = new ManualClock();
   readonly files = new Map<string, string>();
   readonly requests: string[] = [];
-  environment: Record<string, string> = {};
+  readonly folders: string[] = [];
+  readonly forwarded: string[] = [];
+  readonly ssh = new FakeSsh();
+  environment: Record<string, string> = { HOME: "/home/me" };
+  /** Unix sockets of the requests so far. */
+  readonly sockets: string[] = [];
+  /** Answers instead of the API, where it is not null. */
+  answer: (path: string) => Response | null = () => null;
   /** What fetch rejects with, while set. */
   connectionError: Error | null = null;
   /** Cuts all streams that are open. */
@@ -93,6 +128,9 @@ export class CliWorld {
         return text === undefined ? null : encodeText(text);
       },
       exists: (path) => this.files.has(path),
+      makeFolder: (path) => void this.folders.push(path),
+      ssh: this.ssh,
+      forward: async (path) => void this.forwarded.push(path),
     };
     const done = run(argv, program, world).then((status) => ({ status, ...said }));
     return { said, interrupt: () => interrupt.abort(), done };
@@ -106,6 +144,9 @@ export class CliWorld {
     if (this.connectionError !== null) throw this.connectionError;
     const { pathname, search } = new URL(url);
     this.requests.push(`${init.method} ${pathname}${search}`);
+    this.sockets.push(init.unix ?? "");
+    const instead = this.answer(pathname);
+    if (instead !== null) return instead;
     const cut = new AbortController();
     this.#cuts.add(cut);
     const signal = AbortSignal.any([init.signal, cut.signal]);

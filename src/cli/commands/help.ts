@@ -12,6 +12,7 @@ export const help: Command = {
   description: "The same as COMMAND --help.",
   examples: ["help", "help start"],
   flags: [],
+  isLocal: true,
   run(context) {
     const [word] = context.args;
     if (word === "daemon") {

@@ -6,6 +6,7 @@
 import type { Command } from "../command.ts";
 import { cat } from "./cat.ts";
 import { destroy } from "./destroy.ts";
+import { fdForward } from "./fd-forward.ts";
 import { help } from "./help.ts";
 import { journal } from "./journal.ts";
 import { listMachines } from "./list-machines.ts";
@@ -13,6 +14,7 @@ import { listUnitFiles } from "./list-unit-files.ts";
 import { listUnits } from "./list-units.ts";
 import { load } from "./load.ts";
 import { restart } from "./restart.ts";
+import { ssh } from "./ssh.ts";
 import { start } from "./start.ts";
 import { status } from "./status.ts";
 import { stop } from "./stop.ts";
@@ -35,6 +37,8 @@ export const COMMANDS: readonly Command[] = [
   listMachines,
   status,
   journal,
+  ssh,
+  fdForward,
   verify,
   version,
   help,

@@ -3,11 +3,22 @@
  *
  * @module
  */
-import { type Command, EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN_UNIT, note } from "../command.ts";
+
+import type { JournalOptions } from "../../client/index.ts";
+import { type Command, type CommandContext, EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN_UNIT, note } from "../command.ts";
 import { unitArguments } from "../resolve.ts";
+import { shellLine } from "../ssh/arguments.ts";
 import { UnitWatch } from "../watch.ts";
-import { holdersOf, printInTurn, printMixed } from "./machine-text.ts";
-import { SSH_PORT_FLAG } from "./shared-flags.ts";
+import {
+  asksBySsh,
+  type Holder,
+  holdersOf,
+  isMissingRoute,
+  onEachBySsh,
+  printInTurn,
+  printMixed,
+} from "./machine-text.ts";
+import { SSH_INSTEAD_FLAG } from "./shared-flags.ts";
 
 export const journal: Command = {
   name: "journal",
@@ -19,8 +30,8 @@ export const journal: Command = {
     { name: "lines", value: "N", fallback: "10", help: "How many of the latest lines to show" },
     { name: "follow", short: "f", fallback: "false", help: "Go on with new lines as they come" },
     { name: "output", value: "MODE", fallback: "short", help: "One of journalctl's output modes" },
-    { name: "sudo", fallback: "false", help: "Accepted without effect" },
-    SSH_PORT_FLAG,
+    { name: "sudo", fallback: "false", help: "With --ssh-port: read the journal as root there" },
+    SSH_INSTEAD_FLAG,
   ],
   async run(context) {
     const [unit, ...others] = unitArguments(context.args);
@@ -43,9 +54,36 @@ export const journal: Command = {
       note(context, isUnknown ? `Unit ${name} does not exist.` : `Unit ${name} is on no machine: it has no journal`);
       return isUnknown && !context.isFleetctl ? EXIT_UNKNOWN_UNIT : EXIT_FAILED;
     }
+    if (asksBySsh(context)) return await overSsh(context, name, holders, options);
     const open = (id: string): AsyncIterable<Uint8Array> =>
       context.client.journal(name, id, options, context.world.signal);
-    await (options.follow ? printMixed(context, holders, open) : printInTurn(context, holders, open));
+    try {
+      await (options.follow ? printMixed(context, holders, open) : printInTurn(context, holders, open));
+    } catch (error) {
+      if (!isMissingRoute(error)) throw error;
+      return await overSsh(context, name, holders, options);
+    }
     return EXIT_OK;
   },
 };
+
+async function overSsh(
+  context: CommandContext,
+  name: string,
+  holders: readonly Holder[],
+  options: JournalOptions,
+): Promise<number> {
+  const words = [
+    "journalctl",
+    `--unit=${name}`,
+    "--no-pager",
+    `--lines=${options.lines}`,
+    `--output=${options.output}`,
+  ];
+  if (options.follow) words.push("--follow");
+  if (options.follow && holders.length > 1) {
+    note(context, `Cannot follow ${name} on ${holders.length} machines through SSH: leave --ssh-port out`);
+    return EXIT_FAILED;
+  }
+  return await onEachBySsh(context, holders, shellLine(context.flags.isOn("sudo") ? ["sudo", ...words] : words));
+}

@@ -3,11 +3,14 @@
  *
  * @module
  */
+
+import { ClientError } from "../../client/index.ts";
 import { decodeText, encodeText } from "../../lib/text.ts";
 import { shortMachineId } from "../../model/machine.ts";
-import type { CommandContext } from "../command.ts";
+import { type CommandContext, EXIT_OK } from "../command.ts";
 import { machineLegend } from "../legend.ts";
 import type { UnitPicture } from "../picture.ts";
+import { runOnMachine } from "../ssh/machine-shell.ts";
 
 export interface Holder {
   readonly id: string;
@@ -54,4 +57,33 @@ export async function printMixed(
       if (rest !== "") context.world.out(`${mark}${rest}\n`);
     }),
   );
+}
+
+/** --ssh-port asks for SSH by being there. */
+export function asksBySsh(context: CommandContext): boolean {
+  return context.flags.isGiven("ssh-port");
+}
+
+/** The API does not know how to ask a machine: an older one, or a stranger in between. */
+export function isMissingRoute(error: unknown): boolean {
+  if (!(error instanceof ClientError)) return false;
+  const isUnknownPath =
+    error.status === 404 && /^(Nothing is served at|GET .* was answered with 404)/.test(error.message);
+  return isUnknownPath || error.status === 405 || error.status === 501;
+}
+
+/** The same line on each machine, one after the other; returns the highest exit status. */
+export async function onEachBySsh(
+  context: CommandContext,
+  holders: readonly Holder[],
+  remoteLine: string,
+): Promise<number> {
+  let status = EXIT_OK;
+  for (const [index, { id, primaryIP }] of holders.entries()) {
+    if (holders.length > 1) {
+      context.world.out(`${index > 0 ? "\n" : ""}==> ${machineLegend(id, primaryIP)} <==\n`);
+    }
+    status = Math.max(status, await runOnMachine(context, { host: primaryIP, remoteLine }));
+  }
+  return status;
 }

@@ -30,5 +30,11 @@ export const TABLE_FLAGS = (fields: string): readonly Flag[] => [
   { name: "fields", value: "LIST", fallback: fields, help: "Columns, separated by commas" },
 ];
 
-/** Accepted from fleet's users: flt asks the unit's machine through its own daemon. */
-export const SSH_PORT_FLAG: Flag = { name: "ssh-port", value: "PORT", fallback: "22", help: "Accepted without effect" };
+/** Without it nobody needs an SSH daemon: flt asks the unit's machine through its own. */
+export const SSH_PORT_FLAG: Flag = {
+  name: "ssh-port",
+  value: "PORT",
+  fallback: "22",
+  help: "Port of the machine's SSH daemon",
+};
+export const SSH_INSTEAD_FLAG: Flag = { ...SSH_PORT_FLAG, help: "Ask the machine through SSH, at this port" };

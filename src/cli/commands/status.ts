@@ -16,9 +16,10 @@ import {
 } from "../command.ts";
 import type { UnitPicture } from "../picture.ts";
 import { unitArguments } from "../resolve.ts";
+import { shellLine } from "../ssh/arguments.ts";
 import { UnitWatch } from "../watch.ts";
-import { holdersOf, printInTurn } from "./machine-text.ts";
-import { SSH_PORT_FLAG } from "./shared-flags.ts";
+import { asksBySsh, type Holder, holdersOf, isMissingRoute, onEachBySsh, printInTurn } from "./machine-text.ts";
+import { SSH_INSTEAD_FLAG } from "./shared-flags.ts";
 
 const ACTIVE = new Set(["active", "reloading", "refreshing"]);
 
@@ -30,7 +31,7 @@ export const status: Command = {
     "For a unit that is on no machine: what is wanted of it, and what is in its way. Ends with systemctl's exit status: " +
     "0 active, 3 not active.",
   examples: ["status hello.service", "status web@1 web@2"],
-  flags: [SSH_PORT_FLAG],
+  flags: [SSH_INSTEAD_FLAG],
   async run(context) {
     if (context.args.length === 0) {
       note(context, "No units given");
@@ -61,10 +62,20 @@ async function show(context: CommandContext, picture: UnitPicture): Promise<numb
     context.world.out(`${name} is on no machine; desired state: ${unit?.desiredState ?? "inactive"}${reasons}\n`);
     return EXIT_NOT_ACTIVE;
   }
-  await printInTurn(context, holders, (id) => context.client.status(name, id, context.world.signal));
+  if (asksBySsh(context)) return await overSsh(context, name, holders);
+  try {
+    await printInTurn(context, holders, (id) => context.client.status(name, id, context.world.signal));
+  } catch (error) {
+    if (!isMissingRoute(error)) throw error;
+    return await overSsh(context, name, holders);
+  }
   for (const { report } of picture.states.values()) {
     if (report.problem !== undefined) note(context, `Last order: ${report.problem}`);
   }
   const isActive = holders.every(({ id }) => ACTIVE.has(picture.states.get(id)?.report.active ?? ""));
   return isActive ? EXIT_OK : EXIT_NOT_ACTIVE;
+}
+
+async function overSsh(context: CommandContext, name: string, holders: readonly Holder[]): Promise<number> {
+  return await onEachBySsh(context, holders, shellLine(["systemctl", "status", "-l", "--no-pager", "--", name]));
 }

@@ -13,5 +13,6 @@ export const verify: Command = {
   description: "Kept so that scripts get a clear answer.",
   examples: ["verify hello.service"],
   flags: [],
+  isLocal: true,
   run: () => Promise.reject(new SigningError()),
 };

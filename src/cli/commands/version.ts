@@ -13,6 +13,7 @@ export const version: Command = {
   description: "The same as --version.",
   examples: ["version"],
   flags: [],
+  isLocal: true,
   run(context) {
     line(context, `${context.program} version ${VERSION}`);
     return Promise.resolve(EXIT_OK);
