@@ -4,6 +4,7 @@
  * Invariants.
  * - Whatever ends the connection fails every call on it, each with the right doubt: `not-sent` while connecting, `lost` after.
  * - A call's timer and signal listener end with the call.
+ * - Connecting has an end of its own: a stream has no deadline, and the kernel would try for minutes.
  *
  * @module
  */
@@ -20,6 +21,9 @@ import {
   FrameReader,
 } from "./call-frames.ts";
 
+/** A frame's call id has four bytes; 0 is the connection's own. */
+const ID_MAX = 0xffff_ffff;
+
 /** What a call wants to hear; exactly one of answer, end, fail is called last. */
 export interface PendingCall {
   /** "Calling kv.txn on 10.0.0.2:2380": begins every error. */
@@ -28,6 +32,12 @@ export interface PendingCall {
   chunk(bytes: Uint8Array): void;
   end(): void;
   fail(error: CallError): void;
+}
+
+export interface ConnectionOptions {
+  readonly address: string;
+  readonly clusterId: string;
+  readonly connectTimeoutMs: number;
 }
 
 interface Running {
@@ -41,17 +51,19 @@ export class CallConnection {
   readonly #reader = new FrameReader();
   readonly #running = new Map<number, Running>();
   readonly #onEnd: () => void;
-  #nextId = 1;
+  readonly #connectTimer: NodeJS.Timeout;
+  #nextId = 0;
   #connected = false;
   #ended = false;
   #bytesRead = 0;
   /** Written once the socket connects; before that nothing has left this machine. */
   #waiting: { readonly id: number; readonly bytes: Uint8Array }[] = [];
 
-  constructor(socket: Socket, address: string, clusterId: string, onEnd: () => void) {
+  constructor(socket: Socket, { address, clusterId, connectTimeoutMs }: ConnectionOptions, onEnd: () => void) {
     this.#socket = socket;
     this.#address = address;
     this.#onEnd = onEnd;
+    this.#connectTimer = setTimeout(() => this.destroy(`cannot connect to ${address} in time`), connectTimeoutMs);
     socket.once("connect", () => this.#onConnect(clusterId));
     socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     socket.on("error", (error) => this.destroy(error.message));
@@ -68,7 +80,7 @@ export class CallConnection {
     call: PendingCall,
     options: CallOptions,
   ): { credit(bytes: number): void; cancel(): void } {
-    const id = this.#nextId++;
+    const id = this.#takeId();
     const readBefore = this.#bytesRead;
     const timer =
       options.timeoutMs === undefined ? null : setTimeout(() => this.#expire(id, readBefore), options.timeoutMs);
@@ -101,6 +113,7 @@ export class CallConnection {
   destroy(reason: string): void {
     if (this.#ended) return;
     this.#ended = true;
+    clearTimeout(this.#connectTimer);
     this.#socket.destroy();
     this.#onEnd();
     const unsent = new Set(this.#waiting.map((waiting) => waiting.id));
@@ -111,7 +124,15 @@ export class CallConnection {
     }
   }
 
+  /** 32 bits, used again after the last: a long-lived connection counts so far in weeks. */
+  #takeId(): number {
+    do this.#nextId = (this.#nextId % ID_MAX) + 1;
+    while (this.#running.has(this.#nextId));
+    return this.#nextId;
+  }
+
   #onConnect(clusterId: string): void {
+    clearTimeout(this.#connectTimer);
     this.#connected = true;
     const hello = encodeFields({ cluster: clusterId, version: String(CALL_VERSION) });
     this.#socket.cork();

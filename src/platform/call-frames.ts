@@ -98,28 +98,65 @@ export function decodeFields(payload: Uint8Array): Readonly<Record<string, strin
   return fields;
 }
 
-/** Cuts a byte stream into frames, whatever pieces the socket delivers. */
+/** What is kept of a frame that is not whole grows by doubling from here, and shrinks to nothing with its end. */
+const BUFFER_BYTES_MIN = 4096;
+
+/**
+ * Cuts a byte stream into frames, whatever pieces the socket delivers.
+ *
+ * What is left of a piece is copied once into a buffer that grows by doubling: a frame that comes byte by byte costs in
+ * proportion to its length.
+ */
 export class FrameReader {
-  #pending: Buffer = Buffer.alloc(0);
-  readonly #limit: number;
+  /** The longest frame that is believed; whoever learns more about the other side may change it between frames. */
+  limit: number;
+  #buffer: Buffer = Buffer.alloc(0);
+  #held = 0;
 
   constructor(limit = MAX_FRAME_BYTES) {
-    this.#limit = limit;
+    this.limit = limit;
   }
 
   /** @throws FrameError on a length or type that no peer of ours sends. */
   *push(chunk: Uint8Array): Generator<Frame> {
-    this.#pending = this.#pending.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.#pending, chunk]);
-    while (this.#pending.length >= HEADER_BYTES) {
-      const length = this.#pending.readUInt32BE(0);
-      if (length < HEADER_BYTES - 4 || length > this.#limit) throw new FrameError(`A frame claims ${length} bytes`);
-      const type = TYPES[this.#pending.readUInt8(4)];
-      if (type === undefined) throw new FrameError(`A frame has the unknown type ${this.#pending.readUInt8(4)}`);
-      if (this.#pending.length < 4 + length) return;
-      const id = this.#pending.readUInt32BE(5);
-      const payload = new Uint8Array(this.#pending.subarray(HEADER_BYTES, 4 + length));
-      this.#pending = this.#pending.subarray(4 + length);
-      yield { type, id, payload };
+    const bytes = this.#join(chunk);
+    let at = 0;
+    while (bytes.length - at >= HEADER_BYTES) {
+      const length = bytes.readUInt32BE(at);
+      if (length < HEADER_BYTES - 4 || length > this.limit) throw new FrameError(`A frame claims ${length} bytes`);
+      const type = TYPES[bytes.readUInt8(at + 4)];
+      if (type === undefined) throw new FrameError(`A frame has the unknown type ${bytes.readUInt8(at + 4)}`);
+      const end = at + 4 + length;
+      if (bytes.length < end) break;
+      yield { type, id: bytes.readUInt32BE(at + 5), payload: new Uint8Array(bytes.subarray(at + HEADER_BYTES, end)) };
+      at = end;
     }
+    this.#keep(bytes, at);
+  }
+
+  /** Everything that is here, in one piece. */
+  #join(chunk: Uint8Array): Buffer {
+    if (this.#held === 0) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    this.#append(chunk);
+    return this.#buffer.subarray(0, this.#held);
+  }
+
+  #keep(bytes: Buffer, from: number): void {
+    if (this.#held > 0 && from === 0) return;
+    const rest = bytes.subarray(from);
+    this.#held = 0;
+    if (rest.length === 0) this.#buffer = Buffer.alloc(0);
+    else this.#append(rest);
+  }
+
+  #append(bytes: Uint8Array): void {
+    const needed = this.#held + bytes.length;
+    if (needed > this.#buffer.length) {
+      const grown = Buffer.allocUnsafe(Math.max(needed, 2 * this.#buffer.length, BUFFER_BYTES_MIN));
+      this.#buffer.copy(grown, 0, 0, this.#held);
+      this.#buffer = grown;
+    }
+    this.#buffer.set(bytes, this.#held);
+    this.#held = needed;
   }
 }

@@ -12,6 +12,7 @@
  */
 import type { Socket } from "node:net";
 import { CallError, type CallOptions, type Calls } from "../lib/calls.ts";
+import { reasonOf } from "../lib/log.ts";
 import { CallConnection, type PendingCall } from "./call-connection.ts";
 import { encodeRequest } from "./call-frames.ts";
 
@@ -19,9 +20,13 @@ export interface CallsClientOptions {
   readonly clusterId: string;
   /** A connecting socket. */
   dial(address: string): Socket;
+  /** Default: CONNECT_TIMEOUT_MS. */
+  readonly connectTimeoutMs?: number;
 }
 
 const DEFAULT_TIMEOUT_MS = 5000;
+/** Two lost packets of the handshake; whoever takes longer is no use to a call either. */
+const CONNECT_TIMEOUT_MS = 5000;
 
 export class CallsClient implements Calls {
   readonly #options: CallsClientOptions;
@@ -96,13 +101,21 @@ export class CallsClient implements Calls {
       );
       return { credit() {}, cancel() {} };
     }
-    return this.#connection(address).start(type, encodeRequest(method, body), call, options);
+    let connection: CallConnection;
+    try {
+      connection = this.#connection(address);
+    } catch (error) {
+      call.fail(new CallError("not-sent", `${call.what} failed: ${reasonOf(error)}`));
+      return { credit() {}, cancel() {} };
+    }
+    return connection.start(type, encodeRequest(method, body), call, options);
   }
 
   #connection(address: string): CallConnection {
     const present = this.#connections.get(address);
     if (present !== undefined && !present.broken) return present;
-    const connection = new CallConnection(this.#options.dial(address), address, this.#options.clusterId, () => {
+    const { clusterId, connectTimeoutMs = CONNECT_TIMEOUT_MS } = this.#options;
+    const connection = new CallConnection(this.#options.dial(address), { address, clusterId, connectTimeoutMs }, () => {
       if (this.#connections.get(address) === connection) this.#connections.delete(address);
     });
     this.#connections.set(address, connection);

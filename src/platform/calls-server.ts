@@ -5,6 +5,8 @@
  * - A handler's signal is aborted when its caller cancels or its connection ends; a stream's iterator is always returned.
  * - A stream sends no more than the reader has given credit for: a reader that sleeps costs STREAM_WINDOW_BYTES, not more.
  * - At most MAX_CALLS_UNDER_WAY a connection; beyond that calls are refused with `busy`.
+ * - Who has not said hello within HELLO_TIMEOUT_MS, or was refused, is hung up on; until then only a short frame is believed.
+ * - A caller that takes no answers is hung up on when MAX_UNREAD_BYTES of them wait.
  *
  * @module
  */
@@ -19,6 +21,7 @@ import {
   encodeFields,
   encodeFrame,
   type Frame,
+  FrameError,
   FrameReader,
   MAX_FRAME_BYTES,
   STREAM_WINDOW_BYTES,
@@ -27,11 +30,19 @@ import {
 const MAX_CALLS_UNDER_WAY = 4096;
 /** Type and call id, which a frame's length counts too. */
 const FRAME_OVERHEAD_BYTES = 5;
+/** A stranger holds a socket for so long at most. */
+const HELLO_TIMEOUT_MS = 5000;
+/** Cluster, version, and whatever a later hello adds. */
+const MAX_HELLO_BYTES = 4096;
+/** The largest answer and the windows of some two hundred streams. */
+const MAX_UNREAD_BYTES = 4 * MAX_FRAME_BYTES;
 
 export interface CallsServerOptions {
   readonly clusterId: string;
   readonly handlers: ReadonlyMap<string, CallHandler>;
   readonly log: Log;
+  /** Default: HELLO_TIMEOUT_MS. */
+  readonly helloTimeoutMs?: number;
 }
 
 /** Takes inbound call connections from the peer listener. */
@@ -59,18 +70,25 @@ interface Serving {
 class ServedConnection {
   readonly #socket: Socket;
   readonly #options: CallsServerOptions;
-  readonly #reader = new FrameReader();
+  readonly #reader = new FrameReader(MAX_HELLO_BYTES);
   readonly #serving = new Map<number, Serving>();
-  #greeted = false;
+  /** Runs until the hello was accepted: who is refused, or says nothing, does not keep the socket. */
+  readonly #helloTimer: NodeJS.Timeout;
+  #stage: "strange" | "greeted" | "refused" = "strange";
 
   constructor(socket: Socket, options: CallsServerOptions) {
     this.#socket = socket;
     this.#options = options;
+    this.#helloTimer = setTimeout(() => socket.destroy(), options.helloTimeoutMs ?? HELLO_TIMEOUT_MS);
   }
 
   feed(chunk: Uint8Array): void {
+    if (this.#stage === "refused") return;
     try {
-      for (const frame of this.#reader.push(chunk)) this.#onFrame(frame);
+      for (const frame of this.#reader.push(chunk)) {
+        this.#onFrame(frame);
+        if (this.#hasEnded()) return;
+      }
     } catch (error) {
       this.#options.log.warning("Closed a peer's connection: it broke the protocol", {
         from: this.#socket.remoteAddress ?? "",
@@ -81,6 +99,7 @@ class ServedConnection {
   }
 
   end(): void {
+    clearTimeout(this.#helloTimer);
     for (const serving of this.#serving.values()) {
       serving.abort.abort();
       serving.onCredit?.();
@@ -88,9 +107,13 @@ class ServedConnection {
     this.#serving.clear();
   }
 
+  #hasEnded(): boolean {
+    return this.#stage === "refused" || this.#socket.destroyed;
+  }
+
   #onFrame(frame: Frame): void {
     if (frame.type === "hello") return this.#greet(frame.payload);
-    if (!this.#greeted) return this.#refuseConnection("The connection did not begin with a hello");
+    if (this.#stage !== "greeted") return this.#refuseConnection("The connection did not begin with a hello");
     if (frame.type === "unary" || frame.type === "stream") return this.#serve(frame);
     const serving = this.#serving.get(frame.id);
     if (serving === undefined) return;
@@ -111,10 +134,13 @@ class ServedConnection {
         `Refused: the caller speaks version ${version ?? "?"}, this daemon ${CALL_VERSION}`,
       );
     }
-    this.#greeted = true;
+    this.#stage = "greeted";
+    this.#reader.limit = MAX_FRAME_BYTES;
+    clearTimeout(this.#helloTimer);
   }
 
   #refuseConnection(message: string): void {
+    this.#stage = "refused";
     this.#options.log.notice("Refused a peer's connection", {
       from: this.#socket.remoteAddress ?? "",
       reason: message,
@@ -135,16 +161,19 @@ class ServedConnection {
     if (this.#serving.size >= MAX_CALLS_UNDER_WAY) {
       return this.#refuse(frame.id, "busy", `Refused ${method}: ${MAX_CALLS_UNDER_WAY} calls are under way already`);
     }
+    if (this.#serving.has(frame.id)) throw new FrameError(`Call ${frame.id} is under way already`);
     const serving: Serving = { abort: new AbortController(), credit: STREAM_WINDOW_BYTES, onCredit: null };
     this.#serving.set(frame.id, serving);
-    const context = { signal: serving.abort.signal };
-    const work =
-      handler.kind === "unary"
-        ? handler.handle(body, context).then((answer) => this.#answer(frame.id, method, answer))
-        : this.#pump(frame.id, serving, handler.handle(body, context));
-    void work
+    void this.#work(frame.id, method, handler, body, serving)
       .catch((error: unknown) => this.#refuse(frame.id, codeOf(error), reasonOf(error)))
       .finally(() => this.#serving.delete(frame.id));
+  }
+
+  /** Async as a whole: a handler that throws before its first promise is refused like any other. */
+  async #work(id: number, method: string, handler: CallHandler, body: Uint8Array, serving: Serving): Promise<void> {
+    const context = { signal: serving.abort.signal };
+    if (handler.kind === "unary") this.#answer(id, method, await handler.handle(body, context));
+    else await this.#pump(id, serving, handler.handle(body, context));
   }
 
   async #pump(id: number, serving: Serving, chunks: AsyncIterable<Uint8Array>): Promise<void> {
@@ -179,7 +208,13 @@ class ServedConnection {
   }
 
   #write(bytes: Uint8Array): void {
-    if (!this.#socket.destroyed && this.#socket.writable) this.#socket.write(bytes);
+    if (this.#socket.destroyed || !this.#socket.writable) return;
+    this.#socket.write(bytes);
+    if (this.#socket.writableLength <= MAX_UNREAD_BYTES) return;
+    this.#options.log.warning("Closed a peer's connection: it reads no answers", {
+      from: this.#socket.remoteAddress ?? "",
+    });
+    this.#socket.destroy();
   }
 }
 
