@@ -13,11 +13,12 @@
  * @module
  */
 import { Agent } from "../agent/index.ts";
-import { connectSystemd } from "../agent/systemd/index.ts";
+import { connectSystemd, type SystemdScope } from "../agent/systemd/index.ts";
 import { createFleetApi } from "../api/fleet/index.ts";
 import type { FltConfig } from "../config/table.ts";
-import { DEFAULT_ENGINE_CONFIG, Engine } from "../engine/index.ts";
+import { DEFAULT_ENGINE_CONFIG, Engine, EngineMetrics } from "../engine/index.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
+import type { Gauge } from "../lib/metrics.ts";
 import { VERSION } from "../lib/version.ts";
 import type { MachineId } from "../model/machine.ts";
 import { systemClock } from "../platform/clock.ts";
@@ -25,11 +26,13 @@ import { type DataIdentity, openDataDir } from "../platform/data-dir.ts";
 import { defaultAddress } from "../platform/host-facts.ts";
 import type { InheritedSocket } from "../platform/inherited-sockets.ts";
 import { probeHost } from "../platform/machine-probe.ts";
+import { PrometheusMetrics } from "../platform/metrics.ts";
 import {
   becomeEngine,
   Keys,
   KvAgentRegistry,
   type MachineRegistration,
+  MeasuredKv,
   RegistryMachines,
   RegistryUnits,
   RegistryView,
@@ -38,6 +41,7 @@ import { ApiListeners } from "./api-listeners.ts";
 import { systemInspector } from "./inspector.ts";
 import { Leadership, type Leading } from "./leadership.ts";
 import { DaemonMachineCalls, machineHandlers } from "./machine-calls.ts";
+import { leaderStartTime, measureDaemon } from "./metrics.ts";
 import { findPlace, type Place } from "./place.ts";
 import { StartError, whileStarting } from "./start-error.ts";
 import { StoreMember } from "./store-member.ts";
@@ -48,6 +52,8 @@ const HAND_OVER_MS = 30_000;
 export interface DaemonOptions {
   readonly config: FltConfig;
   readonly machineId: MachineId;
+  /** Whose systemd runs the units. */
+  readonly scope: SystemdScope;
   /** Sockets for the API that systemd handed over. */
   readonly inherited: readonly InheritedSocket[];
   readonly log: Log;
@@ -76,12 +82,12 @@ interface OpenParts {
 }
 
 async function openParts(
-  { config, log, onFatal }: DaemonOptions,
+  { config, log, scope, onFatal }: DaemonOptions,
   place: Place,
   data: DataIdentity,
 ): Promise<OpenParts> {
   const units = await whileStarting("Talking to systemd over D-Bus", "is dbus running on this host?", () =>
-    connectSystemd({ unitsDirectory: config.unitsDirectory, clock: systemClock, log }),
+    connectSystemd({ unitsDirectory: config.unitsDirectory, clock: systemClock, log, scope }),
   );
   try {
     const { cluster } = place;
@@ -105,6 +111,10 @@ export class Daemon {
   #place: Place;
   readonly #data: DataIdentity;
   readonly #parts: OpenParts;
+  readonly #metrics: PrometheusMetrics;
+  readonly #engineMetrics: EngineMetrics;
+  readonly #leadsSince: Gauge;
+  readonly #kv: MeasuredKv;
   readonly #keys: Keys;
   readonly #view: RegistryView;
   readonly #agent: Agent;
@@ -119,9 +129,14 @@ export class Daemon {
     this.#data = data;
     this.#parts = parts;
     const { config, log, onFatal } = options;
-    const { kv } = parts.member;
+    this.#metrics = new PrometheusMetrics(log);
+    this.#engineMetrics = new EngineMetrics(this.#metrics);
+    this.#leadsSince = leaderStartTime(this.#metrics);
+    const kv = new MeasuredKv(parts.member.kv, this.#metrics, systemClock);
+    this.#kv = kv;
     this.#keys = new Keys(config.etcdKeyPrefix);
     this.#view = new RegistryView({ kv, keys: this.#keys, clock: systemClock, log });
+    measureDaemon(this.#metrics, { member: parts.member, view: this.#view });
     this.#agent = new Agent({
       registry: new KvAgentRegistry(kv, this.#keys, log),
       units: parts.units,
@@ -144,16 +159,16 @@ export class Daemon {
   }
 
   async start(): Promise<void> {
-    const { log, inherited } = this.#options;
+    const { log, inherited, scope } = this.#options;
     const { member } = this.#parts;
     const current = () => this.#config;
-    const inspector = systemInspector();
+    const inspector = systemInspector(scope);
     await member.start(machineHandlers(inspector));
     member.raft.onChange(() => this.#lead());
     const api = createFleetApi({
       view: this.#view,
-      units: new RegistryUnits(member.kv, this.#keys, this.#view),
-      machines: new RegistryMachines(member.kv, this.#keys),
+      units: new RegistryUnits(this.#kv, this.#keys, this.#view),
+      machines: new RegistryMachines(this.#kv, this.#keys),
       machineCalls: new DaemonMachineCalls({
         self: this.#options.machineId,
         inspector,
@@ -167,6 +182,7 @@ export class Daemon {
       version: VERSION,
       machineId: this.#options.machineId,
       leader: () => this.#view.leader,
+      metricsText: () => this.#metrics.text(),
       log,
       clock: systemClock,
     });
@@ -234,7 +250,7 @@ export class Daemon {
   async #becomeEngine(onDeposed: () => void): Promise<Leading> {
     const { log, machineId } = this.#options;
     const current = () => this.#config;
-    const session = await becomeEngine(this.#parts.member.kv, this.#keys, machineId, this.#view);
+    const session = await becomeEngine(this.#kv, this.#keys, machineId, this.#view);
     await this.#view.sync();
     const engine = new Engine({
       view: this.#view,
@@ -253,9 +269,16 @@ export class Daemon {
         },
       },
       onDeposed,
+      metrics: this.#engineMetrics,
     });
     engine.start();
-    return engine;
+    this.#leadsSince.set(Date.now() / 1000);
+    return {
+      stop: () => {
+        this.#leadsSince.set(0);
+        return engine.stop();
+      },
+    };
   }
 
   #registration(): MachineRegistration {

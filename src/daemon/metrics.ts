@@ -65,12 +65,10 @@ function measureRaft(metrics: Metrics, { raft }: StoreMember): void {
 
 /** fleet's: when this daemon's engine took over, in seconds since the epoch; 0 while it does not lead. */
 export function leaderStartTime(metrics: Metrics): Gauge {
-  const gauge = metrics.gauge({
+  return metrics.gauge({
     name: "fleet_engine_leader_start_time",
     help: "Start time of becoming an engine leader since epoch in seconds; 0 while another one leads.",
   });
-  gauge.set(0);
-  return gauge;
 }
 
 function count(items: Iterable<unknown>): number {

@@ -16,7 +16,7 @@
  */
 import type { Clock } from "../lib/clock.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
-import { type Metrics, NO_METRICS } from "../lib/metrics.ts";
+import { NO_METRICS } from "../lib/metrics.ts";
 import { pause } from "../lib/wait.ts";
 import { type MachineId, shortMachineId } from "../model/machine.ts";
 import {
@@ -59,7 +59,8 @@ export interface EngineOptions {
   readonly config: EngineConfig;
   /** Called once when the store refuses this engine because another one leads; it has stopped by then. */
   readonly onDeposed?: () => void;
-  readonly metrics?: Metrics;
+  /** Outlives this engine: a daemon may lead more than once. */
+  readonly metrics?: EngineMetrics;
 }
 
 /** Units that one safety net looks at; 20,000 are gone through in some 80 s, at a cost of a millisecond each time. */
@@ -82,7 +83,7 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.#options = options;
-    this.#metrics = new EngineMetrics(options.metrics ?? NO_METRICS);
+    this.#metrics = options.metrics ?? new EngineMetrics(NO_METRICS);
     this.#deaths = new DeathWatch({
       ...options,
       addressOf: (id) => options.view.address(id),

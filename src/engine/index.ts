@@ -4,4 +4,5 @@
  * @module
  */
 export { DEFAULT_ENGINE_CONFIG, Engine, type EngineConfig, type EngineOptions } from "./engine.ts";
+export { EngineMetrics } from "./metrics.ts";
 export type { MachineProbe } from "./ports.ts";
