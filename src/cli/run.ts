@@ -80,10 +80,12 @@ function endsFlags(grammar: Grammar, words: readonly string[]): boolean {
   return words.length === 2 && grammar.find(words[0] ?? "").takesCommand === true;
 }
 
-/** Beside a daemon that was started as fleetd there is fleet's socket, and no other. */
+/** The host's daemon is the default. Beside one that was started as fleetd there is fleet's socket; a user may have one of his own. */
 function defaultEndpoint(program: string, world: World): string {
-  const isFleet = program === "fleetctl" && !world.exists(socketOf(DEFAULT_ENDPOINT));
-  return isFleet && world.exists(socketOf(FLEET_ENDPOINT)) ? FLEET_ENDPOINT : DEFAULT_ENDPOINT;
+  if (world.exists(socketOf(DEFAULT_ENDPOINT))) return DEFAULT_ENDPOINT;
+  if (program === "fleetctl" && world.exists(socketOf(FLEET_ENDPOINT))) return FLEET_ENDPOINT;
+  const own = `unix://${world.environment.XDG_RUNTIME_DIR}/flt.sock`;
+  return world.environment.XDG_RUNTIME_DIR?.startsWith("/") && world.exists(socketOf(own)) ? own : DEFAULT_ENDPOINT;
 }
 
 function socketOf(endpoint: string): string {

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { unitJournal, unitStatus } from "../agent/systemd/index.ts";
+import { type SystemdScope, unitJournal, unitStatus } from "../agent/systemd/index.ts";
 import type { Inspector } from "./machine-calls.ts";
 
-export function systemInspector(): Inspector {
+export function systemInspector(scope: SystemdScope): Inspector {
   return {
-    status: (unit, signal) => unitStatus(unit, signal),
-    journal: (unit, query, signal) => unitJournal(unit, query, signal),
+    status: (unit, signal) => unitStatus(unit, signal, scope),
+    journal: (unit, query, signal) => unitJournal(unit, query, signal, scope),
   };
 }

@@ -13,11 +13,12 @@
  */
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { stopIntent } from "../agent/systemd/index.ts";
+import { HOST_SCOPE, type SystemdScope, stopIntent, userScope } from "../agent/systemd/index.ts";
 import { parseArguments } from "../config/arguments.ts";
 import { daemonHelp } from "../config/help.ts";
 import { type LoadedConfig, type LoadRequest, loadConfig } from "../config/load.ts";
 import type { FltConfig } from "../config/table.ts";
+import { runtimeDirectory } from "../config/user-places.ts";
 import type { Log } from "../lib/log.ts";
 import { VERSION } from "../lib/version.ts";
 import { systemClock } from "../platform/clock.ts";
@@ -47,7 +48,7 @@ export async function runDaemon(argv: readonly string[], argv0Name: string): Pro
 }
 
 function loadRequest(argv: readonly string[], argv0Name: string): LoadRequest {
-  const user = { uid: process.getuid?.() ?? 0, home: homedir() };
+  const user = { uid: uid(), home: homedir() };
   return { argv, env: process.env, readFile: readIfThere, argv0Name, user };
 }
 
@@ -72,8 +73,9 @@ async function live(load: () => LoadedConfig, { sockets }: InheritedSockets): Pr
   const notifier = createNotifier(process.env.NOTIFY_SOCKET);
   const signals = new Signals(log);
   const end = Promise.withResolvers<End>();
+  const scope = config.systemdUser ? userScope(runtimeDirectory(process.env, uid())) : HOST_SCOPE;
   const onFatal = (error: Error) => end.resolve({ kind: "fatal", error });
-  const daemon = await startDaemon({ config, machineId: readMachineId(), inherited: sockets, log, onFatal });
+  const daemon = await startDaemon({ config, machineId: readMachineId(), scope, inherited: sockets, log, onFatal });
   const watchdog = new Watchdog(watchdogLimitMs(process.env, process.pid), {
     clock: systemClock,
     log,
@@ -95,7 +97,7 @@ async function live(load: () => LoadedConfig, { sockets }: InheritedSockets): Pr
   });
   signals.handle({ end: end.resolve, reload: () => void reloader.reload().catch(onFatal) });
   try {
-    return await finish(await end.promise, daemon, notifier, log);
+    return await finish(await end.promise, daemon, { scope, notifier, log });
   } finally {
     watchdog.stop();
     signals.close();
@@ -104,14 +106,21 @@ async function live(load: () => LoadedConfig, { sockets }: InheritedSockets): Pr
 
 type End = { readonly kind: "signal"; readonly name: string } | { readonly kind: "fatal"; readonly error: Error };
 
-async function finish(end: End, daemon: Daemon, notifier: Notifier, log: Log): Promise<number> {
+interface Surroundings {
+  readonly scope: SystemdScope;
+  readonly notifier: Notifier;
+  readonly log: Log;
+}
+
+async function finish(end: End, daemon: Daemon, { scope, notifier, log }: Surroundings): Promise<number> {
   notifier.notify("STOPPING=1");
   if (end.kind === "fatal") {
     log.error(`Stopping at once, units stay as they are: ${end.error.message}`);
     await daemon.stop({ handOver: false });
     return 1;
   }
-  const intent = end.name === "SIGTERM" ? await stopIntent({ pid: process.pid, clock: systemClock, log }) : "none";
+  const intent =
+    end.name === "SIGTERM" ? await stopIntent({ pid: process.pid, clock: systemClock, log, scope }) : "none";
   log.notice(intent === "stop" ? "Stopping: units are handed over" : "Stopping: units stay as they are", {
     signal: end.name,
     job: intent,
@@ -171,6 +180,10 @@ function logSettings(config: FltConfig): JournalLogSettings {
   const isJournal =
     config.logFormat === "auto" ? process.env.JOURNAL_STREAM !== undefined : config.logFormat === "journal";
   return { level: config.verbosity > 0 ? "debug" : "info", priorityPrefix: isJournal };
+}
+
+function uid(): number {
+  return process.getuid?.() ?? 0;
 }
 
 function readIfThere(path: string): string | null {

@@ -22,10 +22,8 @@ import { within } from "../../lib/wait.ts";
 import { Semaphore } from "../semaphore.ts";
 import { UnitManagerError } from "../unit-manager.ts";
 
+/** A message bus, or the socket on which systemd speaks D-Bus itself. */
 export type BusKind = "system" | "private";
-
-export const SYSTEM_BUS_PATH = "/run/dbus/system_bus_socket";
-export const PRIVATE_PATH = "/run/systemd/private";
 
 /** dbus-daemon's max_replies_per_connection is 128 (dbus-daemon(1)); some are left for its own answers. */
 const CALLS_MAX = 100;
@@ -103,9 +101,8 @@ export class Bus {
   }
 
   /** Rejects with UnitManagerError `disconnected`. */
-  static async connect(kind: BusKind, clock: Clock, path?: string): Promise<Bus> {
-    const address = path ?? (kind === "system" ? SYSTEM_BUS_PATH : PRIVATE_PATH);
-    const bus = new Bus(kind, address, clock);
+  static async connect(kind: BusKind, clock: Clock, path: string): Promise<Bus> {
+    const bus = new Bus(kind, path, clock);
     try {
       await within(clock, bus.#greet(), {
         timeoutMs: CONNECT_TIMEOUT_MS,
@@ -114,7 +111,7 @@ export class Bus {
       });
     } catch (error) {
       bus.close();
-      throw new UnitManagerError("disconnected", `Cannot reach systemd at "${address}": ${reasonOf(error)}`);
+      throw new UnitManagerError("disconnected", `Cannot reach systemd at "${path}": ${reasonOf(error)}`);
     }
     return bus;
   }

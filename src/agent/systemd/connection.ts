@@ -17,6 +17,7 @@ import { pause } from "../../lib/wait.ts";
 import { Backoff } from "../backoff.ts";
 import { UnitManagerError } from "../unit-manager.ts";
 import { Bus, type BusKind, BusRefusal, DBUS, type Signal, SYSTEMD } from "./bus.ts";
+import type { SystemdScope } from "./scope.ts";
 
 export const MANAGER = { path: "/org/freedesktop/systemd1", interface: "org.freedesktop.systemd1.Manager" } as const;
 export const UNIT_INTERFACE = "org.freedesktop.systemd1.Unit";
@@ -37,6 +38,7 @@ const MATCHES: readonly string[] = [
 export interface ConnectionOptions {
   /** Tried in this order. */
   readonly kinds: readonly BusKind[];
+  readonly scope: SystemdScope;
   readonly clock: Clock;
   readonly log: Log;
   readonly onSignal: (signal: Signal) => void;
@@ -120,7 +122,7 @@ export class SystemdConnection {
   }
 
   async #connectTo(kind: BusKind): Promise<Bus> {
-    const bus = await Bus.connect(kind, this.#options.clock);
+    const bus = await Bus.connect(kind, this.#options.clock, this.#options.scope.sockets[kind]);
     bus.onSignal((signal) => {
       if (signal.member === "NameOwnerChanged" && signal.interface === DBUS) bus.close();
       else if (bus === this.#bus) this.#options.onSignal(signal);

@@ -11,6 +11,7 @@
  * @module
  */
 import { isUnitName } from "../../model/unit-name.ts";
+import { HOST_SCOPE, type SystemdScope } from "./scope.ts";
 
 /** journalctl(1), --output. */
 export const JOURNAL_OUTPUTS = [
@@ -48,17 +49,28 @@ export class InspectError extends Error {
 /** What a child may write to stderr; the rest is dropped. */
 const STDERR_MAX_BYTES = 16_384;
 const JOURNAL_LINES_MAX = 1_000_000;
+const TOOL_ENVIRONMENT = {
+  PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
+  LANG: "C.UTF-8",
+  SYSTEMD_COLORS: "0",
+  SYSTEMD_URLIFY: "0",
+};
 
 /** The text of `systemctl status -l`; exit status 3 says "not active", 4 "no such unit" (systemctl(1)). */
-export function unitStatus(name: string, signal: AbortSignal): AsyncGenerator<Uint8Array, number> {
+export function unitStatus(
+  name: string,
+  signal: AbortSignal,
+  scope: SystemdScope = HOST_SCOPE,
+): AsyncGenerator<Uint8Array, number> {
   checkName(name);
-  return output(["systemctl", "status", "-l", "--no-pager", "--", name], signal);
+  return output(["systemctl", ...scope.toolFlags, "status", "-l", "--no-pager", "--", name], signal, scope);
 }
 
 export function unitJournal(
   name: string,
   options: JournalOptions,
   signal: AbortSignal,
+  scope: SystemdScope = HOST_SCOPE,
 ): AsyncGenerator<Uint8Array, number> {
   checkName(name);
   const { lines, follow } = options;
@@ -71,22 +83,33 @@ export function unitJournal(
       `Cannot read the journal of "${name}": output "${options.output}" is not one of ${JOURNAL_OUTPUTS.join(" ")}`,
     );
   }
-  const command = ["journalctl", "--no-pager", `--unit=${name}`, `--lines=${lines}`, `--output=${known}`];
+  const command = [
+    "journalctl",
+    ...scope.toolFlags,
+    "--no-pager",
+    `--unit=${name}`,
+    `--lines=${lines}`,
+    `--output=${known}`,
+  ];
   if (follow) command.push("--follow");
-  return output(command, signal);
+  return output(command, signal, scope);
 }
 
 function checkName(name: string): void {
   if (!isUnitName(name)) throw new InspectError(`Cannot ask systemd about "${name}": not a unit name`);
 }
 
-async function* output(command: readonly string[], signal: AbortSignal): AsyncGenerator<Uint8Array, number> {
+async function* output(
+  command: readonly string[],
+  signal: AbortSignal,
+  scope: SystemdScope,
+): AsyncGenerator<Uint8Array, number> {
   if (signal.aborted) return -1;
   const child = Bun.spawn([...command], {
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
-    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C.UTF-8", SYSTEMD_COLORS: "0", SYSTEMD_URLIFY: "0" },
+    env: { ...TOOL_ENVIRONMENT, ...scope.toolEnvironment },
   });
   const end = () => child.kill("SIGKILL");
   signal.addEventListener("abort", end, { once: true });

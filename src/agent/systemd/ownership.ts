@@ -12,9 +12,6 @@ import { existsSync, lstatSync, readlinkSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { isMissing } from "./unit-directory.ts";
 
-/** Where LinkUnitFiles(runtime=true) puts its links (systemd.unit(5)). */
-export const RUNTIME_DIRECTORY = "/run/systemd/system";
-
 /** Slices that systemd has without a file. Others without one are made up for the units in them, and may be replaced. */
 const PERPETUAL_SLICES = new Set(["-.slice", "system.slice"]);
 
@@ -36,18 +33,18 @@ export function hostFile(name: string, ownFile: string, unitDirectories: readonl
 }
 
 /** Why a unit in systemd's memory is the host's, in words; undefined: it is not. */
-export function hostUnit(name: string, ownFile: string, origin: UnitOrigin): string | undefined {
+export function hostUnit(name: string, ownFile: string, runtimeUnits: string, origin: UnitOrigin): string | undefined {
   if (origin.loadState === "not-found") return undefined;
   const { fragmentPath } = origin;
-  if (fragmentPath === ownFile || fragmentPath === join(RUNTIME_DIRECTORY, name)) return undefined;
+  if (fragmentPath === ownFile || fragmentPath === join(runtimeUnits, name)) return undefined;
   if (fragmentPath !== "") return `it has loaded it from "${fragmentPath}"`;
   if (name.endsWith(".slice") && !PERPETUAL_SLICES.has(name)) return undefined;
   return "it made it itself";
 }
 
 /** Takes away the link that systemd was given, when it is ours. */
-export function unlinkRuntime(name: string, ownFile: string): void {
-  const link = join(RUNTIME_DIRECTORY, name);
+export function unlinkRuntime(name: string, ownFile: string, runtimeUnits: string): void {
+  const link = join(runtimeUnits, name);
   if (linkTarget(link) === ownFile) rmSync(link, { force: true });
 }
 

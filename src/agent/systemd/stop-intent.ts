@@ -17,6 +17,7 @@ import { within } from "../../lib/wait.ts";
 import { UnitManagerError } from "../unit-manager.ts";
 import { Bus, type BusKind } from "./bus.ts";
 import { MANAGER, PROPERTIES, UNIT_INTERFACE } from "./connection.ts";
+import { HOST_SCOPE, type SystemdScope } from "./scope.ts";
 
 export type StopIntent = "stop" | "restart" | "none";
 
@@ -25,6 +26,8 @@ export interface StopIntentOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly timeoutMs?: number;
+  /** Whose service this daemon is. */
+  readonly scope?: SystemdScope;
 }
 
 const TIMEOUT_MS = 3000;
@@ -51,7 +54,7 @@ async function ask(options: StopIntentOptions): Promise<StopIntent> {
   let failure: unknown;
   for (const kind of KINDS) {
     try {
-      const bus = await Bus.connect(kind, options.clock);
+      const bus = await Bus.connect(kind, options.clock, (options.scope ?? HOST_SCOPE).sockets[kind]);
       try {
         return await jobOf(bus, options.pid);
       } finally {

@@ -32,6 +32,7 @@ import { MANAGER, PROPERTIES, SystemdConnection, UNIT_INTERFACE } from "./connec
 import { Jobs } from "./jobs.ts";
 import { resultInterface, unitOfPath, unitPath } from "./names.ts";
 import { hostFile, hostUnit, unlinkRuntime } from "./ownership.ts";
+import { HOST_SCOPE, type SystemdScope } from "./scope.ts";
 import { UnitDirectory } from "./unit-directory.ts";
 
 export interface SystemdOptions {
@@ -40,6 +41,8 @@ export interface SystemdOptions {
   readonly log: Log;
   /** Which sockets to try, in this order; default: the system bus, then PID 1's own. */
   readonly kinds?: readonly BusKind[];
+  /** Default: the host's. */
+  readonly scope?: SystemdScope;
 }
 
 /** A reload reads every unit file of the host. */
@@ -65,6 +68,7 @@ export class SystemdUnitManager implements UnitManager {
   readonly #directory: UnitDirectory;
   readonly #connection: SystemdConnection;
   readonly #log: Log;
+  readonly #scope: SystemdScope;
   readonly #jobs = new Jobs();
   readonly #listeners = new Set<UnitManagerListener>();
   /** Units that are held, with what was last heard of them. */
@@ -78,8 +82,10 @@ export class SystemdUnitManager implements UnitManager {
   constructor(options: SystemdOptions) {
     this.#directory = new UnitDirectory(options.unitsDirectory);
     this.#log = options.log;
+    this.#scope = options.scope ?? HOST_SCOPE;
     this.#connection = new SystemdConnection({
       kinds: options.kinds ?? ["system", "private"],
+      scope: this.#scope,
       clock: options.clock,
       log: options.log,
       onSignal: (signal) => this.#hear(signal),
@@ -162,7 +168,7 @@ export class SystemdUnitManager implements UnitManager {
     } catch (error) {
       // Without a connection nobody can say what was done: the next try finds the file and writes it again.
       if (!(error instanceof UnitManagerError && error.code === "disconnected")) {
-        unlinkRuntime(name, path);
+        unlinkRuntime(name, path, this.#scope.runtimeUnits);
         this.#directory.remove(name);
       }
       throw error;
@@ -181,7 +187,7 @@ export class SystemdUnitManager implements UnitManager {
         this.#log.notice(`Cannot disable "${name}": ${error.message}`, { unit: name });
       });
     }
-    unlinkRuntime(name, path);
+    unlinkRuntime(name, path, this.#scope.runtimeUnits);
     await this.#manager("ResetFailedUnit", "s", [name]).catch(ignoreUnknownUnit);
     this.#known.delete(name);
     this.#directory.remove(name);
@@ -223,7 +229,8 @@ export class SystemdUnitManager implements UnitManager {
       this.#property(object, UNIT_INTERFACE, "LoadState"),
       this.#property(object, UNIT_INTERFACE, "FragmentPath"),
     ]);
-    const why = hostUnit(name, path, { loadState: String(loadState), fragmentPath: String(fragmentPath) });
+    const origin = { loadState: String(loadState), fragmentPath: String(fragmentPath) };
+    const why = hostUnit(name, path, this.#scope.runtimeUnits, origin);
     if (why !== undefined) throw refuse(why);
     return true;
   }

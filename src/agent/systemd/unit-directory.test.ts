@@ -103,13 +103,15 @@ test("hostFile() finds the host's own file, and neither ours nor a link into the
 
 test("hostUnit() tells the host's units in memory from ours", () => {
   const own = "/run/flt/units/a.service";
-  const from = (fragmentPath: string, loadState = "loaded") => hostUnit("a.service", own, { loadState, fragmentPath });
+  const runtime = "/run/systemd/system";
+  const from = (fragmentPath: string, loadState = "loaded") =>
+    hostUnit("a.service", own, runtime, { loadState, fragmentPath });
   expect(from("", "not-found")).toBeUndefined();
   expect(from(own)).toBeUndefined();
   expect(from("/run/systemd/system/a.service")).toBeUndefined();
   expect(from("/lib/systemd/system/a@.service")).toContain("/lib/systemd/system/a@.service");
   expect(from("/run/systemd/transient/a.service")).toContain("transient");
   expect(from("")).toBe("it made it itself");
-  expect(hostUnit("a.slice", own, { loadState: "loaded", fragmentPath: "" })).toBeUndefined();
-  expect(hostUnit("system.slice", own, { loadState: "loaded", fragmentPath: "" })).toBe("it made it itself");
+  expect(hostUnit("a.slice", own, runtime, { loadState: "loaded", fragmentPath: "" })).toBeUndefined();
+  expect(hostUnit("system.slice", own, runtime, { loadState: "loaded", fragmentPath: "" })).toBe("it made it itself");
 });
