@@ -63,7 +63,7 @@ describe("the command line itself", () => {
     const cases: readonly (readonly [string[], number, string])[] = [
       [["--endpoint=ftp://x", "list-machines"], 1, "Cannot use endpoint"],
       [["--driver=etcd", "list-machines"], 1, "never to etcd"],
-      [["--tunnel=host", "list-machines"], 1, "--tunnel"],
+      [["--tunnel=a b", "list-machines"], 1, "--tunnel"],
       [["--request-timeout=0", "list-machines"], 2, "--request-timeout=0"],
       [["--nonsense", "list-machines"], 2, 'Unknown flag "--nonsense"'],
       [["--no-bloc", "start"], 2, 'Did you mean "no-block"'],

@@ -33,11 +33,11 @@ describe("ssh", () => {
     await world.run("ssh", "--unit", "hello.service", "--", "-x", "y");
     await world.run("ssh", "113f", "--", "-x");
     expect(destinations()).toEqual([
-      "-- 172.17.8.103 -- ls -l --full *",
+      "-- 172.17.8.103 ls -l --full *",
       "-- 172.17.8.103",
-      "-- 172.17.8.104 -- uptime",
-      "-- 172.17.8.103 -- -x y",
-      "-- 172.17.8.103 -- -x",
+      "-- 172.17.8.104 uptime",
+      "-- 172.17.8.103 -x y",
+      "-- 172.17.8.103 -x",
     ]);
     expect(world.folders).toContain("/home/me/.flt/");
   });
@@ -96,8 +96,8 @@ describe("status and journal through SSH", () => {
     expect((await world.run("status", "--ssh-port=22", "odd\\x2d.service")).status).toBe(3);
     await world.run("journal", "--ssh-port=22", "--sudo", "--lines=5", "-f", "--output", "a;id", "hello");
     expect(destinations()).toEqual([
-      "-- 172.17.8.103 -- systemctl status -l --no-pager -- 'odd\\x2d.service'",
-      "-- 172.17.8.103 -- sudo journalctl --unit=hello.service --no-pager --lines=5 '--output=a;id' --follow",
+      "-- 172.17.8.103 systemctl status -l --no-pager -- 'odd\\x2d.service'",
+      "-- 172.17.8.103 sudo journalctl --unit=hello.service --no-pager --lines=5 '--output=a;id' --follow",
     ]);
     expect((await world.run("status", "--ssh-port=22", "everywhere")).out).toBe(
       "==> 113f16a7.../172.17.8.103 <==\n\n==> 22222222.../172.17.8.104 <==\n",
@@ -109,8 +109,8 @@ describe("status and journal through SSH", () => {
     await world.run("status", "hello");
     await world.run("journal", "hello");
     expect(destinations()).toEqual([
-      "-- 172.17.8.103 -- systemctl status -l --no-pager -- hello.service",
-      "-- 172.17.8.103 -- journalctl --unit=hello.service --no-pager --lines=10 --output=short",
+      "-- 172.17.8.103 systemctl status -l --no-pager -- hello.service",
+      "-- 172.17.8.103 journalctl --unit=hello.service --no-pager --lines=10 --output=short",
     ]);
   });
 });

@@ -55,9 +55,9 @@ test("options: strict checking stores new keys and refuses changed ones; without
   expect(() => sshOptions(SETTINGS, { host: "-oProxyCommand=id", port: null })).toThrow("is no host");
 });
 
-test("destination: options end before the host and before the command", () => {
+test("destination: no option after it", () => {
   expect(sshDestination("h", null)).toEqual(["--", "h"]);
-  expect(sshDestination("h", "-v")).toEqual(["--", "h", "--", "-v"]);
+  expect(sshDestination("h", "-v")).toEqual(["--", "h", "-v"]);
 });
 
 test("a quoted word is one word to sh, whatever it contains", () => {

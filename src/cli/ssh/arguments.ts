@@ -1,9 +1,9 @@
 /**
  * Command lines for the system's OpenSSH, such that nothing a name contains can become an option or a shell's word.
  *
- * Idea. ssh reads options before and after the host until "--", so both places get one; the far shell reads one line, so what
- * did not come from the user's own hands is quoted in it. Hosts and user names come from a registry or a variable: they are
- * held to what such a name may contain.
+ * Idea. ssh reads options before and after the host, but none after "--", so that stands before the host. The far shell reads
+ * one line, so what did not come from the user's own hands is quoted in it. Hosts and user names come from a registry or a
+ * variable: they are held to what such a name may contain.
  *
  * Invariants.
  * - No argument made here is run by a shell on this side, but for the ProxyCommand, whose words are quoted.
@@ -77,7 +77,7 @@ export function sshOptions(settings: SshSettings, target: SshTarget): string[] {
 
 /** The end of a command line: host, and the line for the far shell; null: an interactive shell. */
 export function sshDestination(host: string, remoteLine: string | null): string[] {
-  return remoteLine === null ? ["--", host] : ["--", host, "--", remoteLine];
+  return remoteLine === null ? ["--", host] : ["--", host, remoteLine];
 }
 
 /** A value in ssh_config(5): quoted, and with nothing that ssh would expand. */

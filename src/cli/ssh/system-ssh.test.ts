@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { TunnelError } from "./port.ts";
 import { SystemSsh } from "./system-ssh.ts";
 
-/** Options are passed over; the line after the second "--" is the far command. `refuse`, `key` and `early` are hosts that fail. */
+/** Options are passed over; the line after the host is the far command. `refuse`, `key` and `early` are hosts that fail. */
 const FAKE_SSH = `#!/bin/sh
 echo "$@" >>"$FAKE_SSH_LOG"
 while [ "$1" != -- ]; do shift; done
@@ -17,7 +17,7 @@ case "$2" in
   refuse) echo "ssh: connect to host refuse port 22: Connection refused" >&2; exit 255 ;;
   key) echo "Host key verification failed." >&2; exit 255 ;;
 esac
-shift 3
+shift 2
 exec sh -c "$*"
 `;
 
@@ -82,7 +82,7 @@ describe("tunnel", () => {
     expect(readdirSync(folder).filter((name) => /^flt-/.test(name))).toEqual([]);
     const calls = (await Bun.file(log).text()).trim().split("\n");
     expect(calls[0]).toContain("-l core -o ServerAliveInterval=5 -o ServerAliveCountMax=3 -M -S ");
-    expect(calls[1]).toContain("-o ControlMaster=no -T -- gate -- exec flt fd-forward");
+    expect(calls[1]).toContain("-o ControlMaster=no -T -- gate exec flt fd-forward");
     expect(tunnel.proxyOptions[1]).toMatch(
       /^ProxyCommand=ssh -l core -S \S+ -o ControlMaster=no -W '\[%h\]:%p' -- gate$/,
     );
@@ -117,9 +117,9 @@ describe("tunnel", () => {
 
 describe("in the foreground", () => {
   test("the exit status passes through; a signal ends it", async () => {
-    expect(await ssh.run(["--", "h", "--", "exit 7"], noSignal)).toEqual({ status: 7, isKeyRefused: false });
+    expect(await ssh.run(["--", "h", "exit 7"], noSignal)).toEqual({ status: 7, isKeyRefused: false });
     const abort = new AbortController();
-    const ended = ssh.run(["--", "h", "--", "exec sleep 60"], abort.signal);
+    const ended = ssh.run(["--", "h", "exec sleep 60"], abort.signal);
     abort.abort();
     expect((await ended).status).toBe(143);
   });
