@@ -9,7 +9,7 @@
  */
 import type { Socket } from "node:net";
 import { reasonOf } from "../driver/snapshots.ts";
-import { type Frame, FrameReader } from "./frames.ts";
+import { FRAME_MAX_BYTES, type Frame, FrameReader, HELLO_MAX_BYTES } from "./frames.ts";
 
 export interface ConnectionHandler {
   frame(frame: Frame): void;
@@ -18,12 +18,14 @@ export interface ConnectionHandler {
 
 export class Connection {
   readonly #socket: Socket;
-  readonly #reader = new FrameReader();
+  readonly #reader: FrameReader;
   #handler: ConnectionHandler;
   #open = true;
 
-  constructor(socket: Socket, handler: ConnectionHandler) {
+  /** @param from A stranger's frames are short, until {@link greeted}. */
+  constructor(socket: Socket, handler: ConnectionHandler, from: "peer" | "stranger" = "peer") {
     this.#socket = socket;
+    this.#reader = new FrameReader(from === "peer" ? FRAME_MAX_BYTES : HELLO_MAX_BYTES);
     this.#handler = handler;
     socket.setNoDelay(true);
     socket.on("data", (chunk: Buffer) => this.feed(chunk));
@@ -42,6 +44,11 @@ export class Connection {
   /** Another stage of the same conversation takes over. */
   set handler(handler: ConnectionHandler) {
     this.#handler = handler;
+  }
+
+  /** The stranger is a peer. */
+  greeted(): void {
+    this.#reader.maxBytes = FRAME_MAX_BYTES;
   }
 
   feed(chunk: Uint8Array): void {

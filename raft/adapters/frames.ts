@@ -22,7 +22,11 @@ export const PROTOCOL_VERSION = 1;
 
 /** An append is at most 1 MiB plus one entry of 2 MiB (driver/config.ts); twice that and some. */
 export const FRAME_MAX_BYTES = 8 * 1024 * 1024;
+/** A greeting is some three hundred bytes; nothing longer is believed from whoever was not greeted yet. */
+export const HELLO_MAX_BYTES = 1024;
 const LENGTH_BYTES = 4;
+/** Pieces are joined until they have this much: a frame that comes byte by byte must not cost an object a byte. */
+const PIECE_BYTES_MIN = 4096;
 /** A reason is for one line of a log. */
 const REASON_MAX_BYTES = 500;
 const CLUSTER_ID_MAX_BYTES = 256;
@@ -83,12 +87,25 @@ export function frame(type: FrameType, payload: Uint8Array = EMPTY): Uint8Array 
 }
 
 export class FrameReader {
+  /** The longest frame that is believed. */
+  maxBytes: number;
   #chunks: Uint8Array[] = [];
   #length = 0;
 
+  constructor(maxBytes = FRAME_MAX_BYTES) {
+    this.maxBytes = maxBytes;
+  }
+
+  /** For tests: in how many pieces the bytes are held. */
+  get pieceCount(): number {
+    return this.#chunks.length;
+  }
+
   push(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
-    this.#chunks.push(chunk);
+    const last = this.#chunks.at(-1);
+    if (last === undefined || last.length >= PIECE_BYTES_MIN) this.#chunks.push(chunk);
+    else this.#chunks[this.#chunks.length - 1] = Buffer.concat([last, chunk]);
     this.#length += chunk.length;
   }
 
@@ -97,7 +114,7 @@ export class FrameReader {
     if (this.#length < LENGTH_BYTES) return null;
     const header = this.#peek(LENGTH_BYTES);
     const length = new DataView(header.buffer, header.byteOffset).getUint32(0);
-    if (length === 0 || length > FRAME_MAX_BYTES) throw new CodecError(`a frame claims ${length} bytes`);
+    if (length === 0 || length > this.maxBytes) throw new CodecError(`a frame claims ${length} bytes`);
     if (this.#length < LENGTH_BYTES + length) return null;
     const bytes = this.#peek(LENGTH_BYTES + length);
     this.#drop(LENGTH_BYTES + length);

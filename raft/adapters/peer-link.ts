@@ -11,6 +11,7 @@
  * - A peer that reads nothing for STALL_MS although something was sent is given up: TCP alone would try for minutes, and
  *   its growing pauses would outlive a short cut of the network.
  * - At most one timer and one socket at a time.
+ * - Pauses between tries grow until a connection lasted: a peer that welcomes and hangs up is not dialed in a storm.
  *
  * @module
  */
@@ -45,6 +46,7 @@ export class PeerLink {
   #connection: Connection | null = null;
   #welcome = false;
   #timer: Timer | null = null;
+  #welcomedAt = 0;
   #backoffMs = BACKOFF_FIRST_MS;
   #queue: Frame[] = [];
   #queuedBytes = 0;
@@ -116,7 +118,7 @@ export class PeerLink {
       if (connection.queuedBytes > 0) this.#expectAck();
     } else if (type === "welcome" && !this.#welcome) {
       this.#welcome = true;
-      this.#backoffMs = BACKOFF_FIRST_MS;
+      this.#welcomedAt = this.#options.clock.now();
       this.#cancelTimer();
       this.#options.connected();
       this.#flush();
@@ -127,6 +129,8 @@ export class PeerLink {
   }
 
   #closed(reason: string): void {
+    const lasted = this.#welcome && this.#options.clock.now() - this.#welcomedAt >= BACKOFF_LAST_MS;
+    if (lasted) this.#backoffMs = BACKOFF_FIRST_MS;
     this.#connection = null;
     this.#welcome = false;
     this.#clearQueue();

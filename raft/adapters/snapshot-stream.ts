@@ -191,8 +191,13 @@ class IncomingChunks implements AsyncIterableIterator<Uint8Array> {
 
 export type SnapshotTaker = (meta: SnapshotMeta, term: Term, chunks: AsyncIterable<Uint8Array>) => Promise<void>;
 
-/** Takes over a connection whose greeting was accepted. */
-export function receiveSnapshotOver(connection: Connection, clock: Clock, take: SnapshotTaker): void {
+/** Takes over a connection whose greeting was accepted; `ended` is told of its end. */
+export function receiveSnapshotOver(
+  connection: Connection,
+  clock: Clock,
+  take: SnapshotTaker,
+  ended: () => void,
+): void {
   const ack = () => connection.write(frame("ack"));
   const chunks = new IncomingChunks(ack);
   const patience = new Patience(clock, () => connection.close("the sender gives no sign of life"));
@@ -227,6 +232,7 @@ export function receiveSnapshotOver(connection: Connection, clock: Clock, take: 
   connection.handler = {
     frame: frames,
     closed: (reason) => {
+      ended();
       patience.end();
       sign?.cancel();
       if (!complete) chunks.end(new Error(`Receive a snapshot: the connection broke (${reason})`));

@@ -4,7 +4,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { ManualClock } from "../../test/fakes/manual-clock.ts";
 import type { Clock, TransportHandler } from "../driver/ports.ts";
 import type { Message, NodeId, SnapshotMeta } from "../types.ts";
-import { FRAME_MAX_BYTES, RAFT_MAGIC } from "./frames.ts";
+import { FRAME_MAX_BYTES, FrameReader, frame, RAFT_MAGIC } from "./frames.ts";
 import { TcpTransport } from "./tcp-transport.ts";
 
 const REAL_CLOCK: Clock = {
@@ -212,6 +212,7 @@ test.each([
   ["a message before the greeting", Buffer.from([0, 0, 0, 2, 3, 0])],
   ["an unknown frame", Buffer.from([0, 0, 0, 2, 99, 0])],
   ["an empty frame", Buffer.from([0, 0, 0, 0])],
+  ["a greeting of a megabyte", Buffer.from([0, 0x10, 0, 0, 0])],
   ["a torn greeting", Buffer.from([0, 0, 0, 3, 0, 1, 0])],
 ])("a stranger that sends %s is cut off, and nobody else notices", async (_name, bytes) => {
   const [one, two] = await pair();
@@ -328,4 +329,46 @@ test("a transfer whose peer dies, or is not there, ends with an error on both si
 
 test("the largest message of the driver's limits fits a frame", () => {
   expect(FRAME_MAX_BYTES).toBeGreaterThan(2 * (1024 * 1024 + 2 * 1024 * 1024));
+});
+
+test("connections that carried a snapshot are forgotten with their end", async () => {
+  const [one, two] = await pair();
+  await connected(one, two);
+  await connected(two, one);
+  const before = two.transport?.connectionCount;
+  for (let i = 0; i < 10; i++) {
+    await one.transport?.sendSnapshot(2, meta, 4, pieces(3, 10, { count: 0 }));
+  }
+  await connected(one, two);
+  expect(two.transport?.connectionCount).toBe(before);
+});
+
+test("two that claim the same identity take turns slowly, instead of in a storm", async () => {
+  const clock = new ManualClock();
+  const two = new Member(2);
+  const [one, double] = [new Member(1), new Member(1)];
+  members.push(two, one, double);
+  const peers = new Map([
+    [1, await one.listen()],
+    [2, await two.listen()],
+  ]);
+  await two.start(peers, { clock });
+  await one.start(peers, { clock });
+  await double.start(peers, { clock });
+  // In steps, with time in between for the sockets: ten seconds of this cluster's life.
+  for (let i = 0; i < 200; i++) {
+    await clock.advance(50);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  expect(two.accepted.size).toBeLessThan(40);
+});
+
+test("a frame that comes byte by byte is held in few pieces", () => {
+  const reader = new FrameReader();
+  const bytes = frame("message", new Uint8Array(200_000).fill(9));
+  for (const byte of bytes.subarray(0, -1)) reader.push(new Uint8Array([byte]));
+  expect(reader.pieceCount).toBeLessThan(200);
+  expect(reader.next()).toBeNull();
+  reader.push(bytes.subarray(-1));
+  expect(reader.next()?.payload).toEqual(new Uint8Array(200_000).fill(9));
 });

@@ -32,7 +32,7 @@ import {
   RAFT_MAGIC,
 } from "./frames.ts";
 import { AckTimer, PeerLink } from "./peer-link.ts";
-import { receiveSnapshotOver, sendSnapshotOver } from "./snapshot-stream.ts";
+import { receiveSnapshotOver, type SnapshotTaker, sendSnapshotOver } from "./snapshot-stream.ts";
 
 /** A stranger holds a socket for so long at most before it said who it is. */
 const HELLO_TIMEOUT_MS = 5000;
@@ -121,15 +121,19 @@ export class TcpTransport implements Transport {
       return;
     }
     const timeout = this.#options.clock.after(HELLO_TIMEOUT_MS, () => connection.close("it said no hello"));
-    const connection = new Connection(socket, {
-      frame: (received) => this.#greeted(connection, received, timeout),
-      closed: () => {
-        timeout.cancel();
-        this.#connections.delete(connection);
-      },
-    });
+    const closed = () => {
+      timeout.cancel();
+      this.#connections.delete(connection);
+    };
+    const frame = (received: Frame) => this.#greeted(connection, received, timeout);
+    const connection = new Connection(socket, { frame, closed }, "stranger");
     this.#connections.add(connection);
     connection.feed(head);
+  }
+
+  /** For tests and diagnosis: connections beside the links, that is, incoming ones and snapshots. */
+  get connectionCount(): number {
+    return this.#connections.size;
   }
 
   async stop(): Promise<void> {
@@ -156,12 +160,14 @@ export class TcpTransport implements Transport {
       connection.close("refused", frame("refused", encodeReason(refusal ?? "")));
       return;
     }
+    connection.greeted();
     connection.write(frame("welcome"));
     if (hello.purpose === "snapshot") {
-      receiveSnapshotOver(connection, this.#options.clock, async (meta, term, chunks) => {
+      const take: SnapshotTaker = async (meta, term, chunks) => {
         if (this.#handler === null) throw new Error("Receive a snapshot: this node is stopping");
         await this.#handler.snapshot(hello.from, meta, term, chunks);
-      });
+      };
+      receiveSnapshotOver(connection, this.#options.clock, take, () => this.#connections.delete(connection));
     } else this.#listen(connection, hello.from, peer);
   }
 
