@@ -1,20 +1,19 @@
 /**
  * Changing many units at once and waiting for all of them on one stream.
  *
- * Idea. Requests go out side by side, a bounded number at a time; then the goals are looked at whenever the picture changes.
+ * Idea. All changes go out in one request, or few; then the goals are looked at whenever the picture changes.
  * Each unit ends with one line: where it is, or why not.
  *
  * @module
  */
-import { reasonOf } from "../lib/log.ts";
+import type { UnitBatchItemEntity } from "../model/entities.ts";
 import { CliError, type CommandContext, EXIT_FAILED, EXIT_OK, line, note } from "./command.ts";
 import type { Goal } from "./goals.ts";
 import { machineLegend } from "./legend.ts";
 import type { UnitPicture } from "./picture.ts";
 import type { UnitWatch } from "./watch.ts";
 
-/** Enough to fill the cluster's batches, far below fetch's 256 in flight. */
-const MAX_REQUESTS = 32;
+const NOT_FOUND = 404;
 
 /** One attempt of --block-attempts: fleet's client slept this long between two looks. */
 const ATTEMPT_MS = 2_000;
@@ -26,36 +25,49 @@ export function patienceMs(context: CommandContext): number | null {
   return attempts === 0 ? Number.POSITIVE_INFINITY : attempts * ATTEMPT_MS;
 }
 
+/** What is to be done with a unit, as a PUT of it would say it, or its removal. */
+export type Change = Omit<UnitBatchItemEntity, "name">;
+
+export interface SendOptions<T> {
+  /** As in "Error starting unit X". */
+  readonly doing: string;
+  readonly change: (item: T) => Change;
+  /** Told of an item that the cluster does not have; without it that is a failure. */
+  readonly onUnknown?: (item: T) => void;
+}
+
 /**
- * Sends all; returns the items that went through. Each failure is told. After Ctrl-C what is under way is still heard out,
- * so that its fate is known, and nothing new is begun.
+ * Sends all in as few requests as there can be; returns the items that went through. Each failure is told. After Ctrl-C what
+ * is under way is still heard out, so that its fate is known, and nothing new is begun.
  */
 export async function sendAll<T extends { readonly name: string }>(
   context: CommandContext,
   items: readonly T[],
-  what: string,
-  send: (item: T) => Promise<void>,
+  { doing, change, onUnknown }: SendOptions<T>,
 ): Promise<T[]> {
-  const sent = new Set<T>();
-  const queue = [...items];
-  const { signal } = context.world;
-  const worker = async (): Promise<void> => {
-    for (let item = queue.shift(); item !== undefined; item = queue.shift()) {
-      if (signal.aborted) {
-        queue.unshift(item);
-        return;
-      }
-      try {
-        await send(item);
-        sent.add(item);
-      } catch (error) {
-        note(context, `Error ${what} unit ${item.name}: ${reasonOf(error)}`);
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(MAX_REQUESTS, items.length) }, worker));
-  if (queue.length > 0) note(context, `Interrupted: nothing was asked of ${bracketed(queue.map((item) => item.name))}`);
-  return items.filter((item) => sent.has(item));
+  if (items.length === 0) return [];
+  const { client, world } = context;
+  const changes = items.map((item) => ({ ...change(item), name: item.name }));
+  const outcomes = await client.changeUnits(changes, world.signal);
+  const sent: T[] = [];
+  const failures = new Map<string, string[]>();
+  const notSent: string[] = [];
+  for (const [index, item] of items.entries()) {
+    const outcome = outcomes[index];
+    if (outcome?.kind === "done") sent.push(item);
+    else if (outcome?.kind !== "failed") notSent.push(item.name);
+    else if (outcome.error.status === NOT_FOUND && onUnknown !== undefined) onUnknown(item);
+    else failures.set(outcome.error.message, [...(failures.get(outcome.error.message) ?? []), item.name]);
+  }
+  for (const [message, names] of failures) {
+    const which = names.length === 1 ? `unit ${names[0]}` : `units ${bracketed(names)}`;
+    note(context, `Error ${doing} ${which}: ${message}`);
+  }
+  if (notSent.length > 0) {
+    const why = world.signal.aborted ? "Interrupted: nothing" : "Nothing";
+    note(context, `${why} was asked of ${bracketed(notSent)}`);
+  }
+  return sent;
 }
 
 export interface WaitOptions {

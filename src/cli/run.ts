@@ -38,7 +38,7 @@ async function dispatch(argv: readonly string[], program: string, world: World):
   const { given, words } = splitArguments(argv, allFlags, (so) => endsFlags(grammar, so));
   const ownFlags = [...given.keys()];
   applyEnvironment(given, world.environment);
-  if (!given.has("endpoint")) given.set("endpoint", defaultEndpoint(program, world));
+  if (!given.has("endpoint")) given.set("endpoint", defaultEndpoint(given, program, world));
   const globals = new FlagValues(given, GLOBAL_FLAGS);
   if (globals.isOn("version")) {
     world.out(`${program} version ${VERSION}\n`);
@@ -81,7 +81,9 @@ function endsFlags(grammar: Grammar, words: readonly string[]): boolean {
 }
 
 /** The host's daemon is the default. Beside one that was started as fleetd there is fleet's socket; a user may have one of his own. */
-function defaultEndpoint(program: string, world: World): string {
+function defaultEndpoint(given: ReadonlyMap<string, string>, program: string, world: World): string {
+  // What is on this host says nothing about the far one.
+  if ((given.get("tunnel") ?? "") !== "") return DEFAULT_ENDPOINT;
   if (world.exists(socketOf(DEFAULT_ENDPOINT))) return DEFAULT_ENDPOINT;
   if (program === "fleetctl" && world.exists(socketOf(FLEET_ENDPOINT))) return FLEET_ENDPOINT;
   const own = `unix://${world.environment.XDG_RUNTIME_DIR}/flt.sock`;

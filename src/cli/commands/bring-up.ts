@@ -1,7 +1,7 @@
 /**
  * What submit, load and start have in common: make sure that the cluster has the units, want them in a state, wait.
  *
- * Idea. One PUT a unit: a new one is created with the state it is wanted in. Everything about the units that exist comes
+ * Idea. One change a unit: a new one is created with the state it is wanted in. Everything about the units that exist comes
  * from the event stream, opened once for all of them.
  *
  * Invariants.
@@ -12,7 +12,7 @@
 import { unitOptionEntity } from "../../model/entities.ts";
 import type { JobState } from "../../model/states.ts";
 import { type UnitOption, unitHash } from "../../model/unit-file.ts";
-import { patienceMs, refuseSigning, sendAll, waitForGoals } from "../change.ts";
+import { type Change, patienceMs, refuseSigning, sendAll, waitForGoals } from "../change.ts";
 import { CliError, type CommandContext, EXIT_FAILED, EXIT_OK, line, note } from "../command.ts";
 import { Goal } from "../goals.ts";
 import { type Resolved, resolveUnits, unitArguments } from "../resolve.ts";
@@ -74,7 +74,7 @@ async function carryOut(
   const accepted = resolved.filter((unit) => unit.kind !== "refused");
   const goals = new Map(accepted.map((unit) => [unit.name, goalOf(context, wish, watch, unit)]));
   const toSend = accepted.filter((unit) => needsRequest(unit, wish));
-  const sent = await sendAll(context, toSend, wish.doing, (unit) => send(context, wish, unit));
+  const sent = await sendAll(context, toSend, { doing: wish.doing, change: (unit) => changeOf(wish, unit) });
   let status = sent.length < toSend.length || accepted.length < resolved.length ? EXIT_FAILED : EXIT_OK;
   for (const unit of sent) if (unit.kind === "new") line(context, `Unit ${unit.name} inactive`);
   if (wish.verb === null) return status;
@@ -111,12 +111,12 @@ function goalOf(context: CommandContext, wish: BringUp, watch: UnitWatch, unit: 
   );
 }
 
-async function send(context: CommandContext, wish: BringUp, unit: Resolved): Promise<void> {
+function changeOf(wish: BringUp, unit: Resolved): Change {
   const options = fileOf(unit);
-  await context.client.putUnit(unit.name, {
+  return {
     desiredState: wish.state ?? "inactive",
     ...(options !== null && { options: options.map(unitOptionEntity) }),
-  });
+  };
 }
 
 function fileOf(unit: Resolved): readonly UnitOption[] | null {

@@ -4,7 +4,7 @@
  * @module
  */
 import { sendAll } from "../change.ts";
-import { type Command, EXIT_FAILED, EXIT_OK, line, note } from "../command.ts";
+import { type Command, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, line, note } from "../command.ts";
 import { unitArguments } from "../resolve.ts";
 import { tellUnknown } from "./known-units.ts";
 import { BLOCK_FLAGS } from "./shared-flags.ts";
@@ -23,12 +23,14 @@ export const destroy: Command = {
     }
     const units = unitArguments(context.args);
     const unknown = new Set<string>();
-    const asked = await sendAll(context, units, "destroying", async ({ name }) => {
-      if (!(await context.client.destroyUnit(name))) unknown.add(name);
+    const destroyed = await sendAll(context, units, {
+      doing: "destroying",
+      change: () => ({ delete: true }),
+      onUnknown: ({ name }) => unknown.add(name),
     });
-    const destroyed = asked.filter(({ name }) => !unknown.has(name));
     for (const { name } of destroyed) line(context, `Destroyed ${name}`);
     const unknownStatus = tellUnknown(context, [...unknown], destroyed.length);
-    return asked.length < units.length ? EXIT_FAILED : unknownStatus;
+    if (destroyed.length + unknown.size === units.length) return unknownStatus;
+    return context.world.signal.aborted ? EXIT_INTERRUPTED : EXIT_FAILED;
   },
 };

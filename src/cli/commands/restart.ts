@@ -57,9 +57,10 @@ async function phase(
 ): Promise<number> {
   const nowMs = context.world.clock.now();
   const goals = new Map(units.map(({ name }) => [name, new Goal(watch.picture.get(name), target, null, nowMs)]));
-  const doing = target === "launched" ? "starting" : "stopping";
-  const sent = await sendAll(context, units, doing, async ({ name }) => {
-    await context.client.putUnit(name, { desiredState: target === "launched" ? "launched" : "loaded" });
+  const isStart = target === "launched";
+  const sent = await sendAll(context, units, {
+    doing: isStart ? "starting" : "stopping",
+    change: () => ({ desiredState: isStart ? "launched" : "loaded" }),
   });
   const awaited = sent.filter(({ unit }) => target === "stopped" || !unit.global);
   const waited =

@@ -29,8 +29,9 @@ export async function takeDown(
   const goals = new Map(
     units.map(({ name }) => [name, new Goal(watch.picture.get(name), wish.target, null, nowMs)] as const),
   );
-  const sent = await sendAll(context, units, wish.doing, async ({ name }) => {
-    await context.client.putUnit(name, { desiredState: wish.target === "gone" ? "inactive" : "loaded" });
+  const sent = await sendAll(context, units, {
+    doing: wish.doing,
+    change: () => ({ desiredState: wish.target === "gone" ? "inactive" : "loaded" }),
   });
   let status = sent.length < units.length ? EXIT_FAILED : EXIT_OK;
   for (const { name, unit } of sent) {
