@@ -8,7 +8,7 @@
  *
  * @module
  */
-import type { Machine } from "./machine.ts";
+import type { Machine, Metadata } from "./machine.ts";
 import type { JobState, UnitReport } from "./states.ts";
 import type { UnitOption } from "./unit-file.ts";
 
@@ -136,8 +136,13 @@ export function machineEntity(machine: Machine): MachineEntity {
   return {
     id: machine.id,
     ...(machine.publicIp !== "" && { primaryIP: machine.publicIp }),
-    ...(Object.keys(machine.metadata).length > 0 && { metadata: machine.metadata }),
+    ...(Object.keys(machine.metadata).length > 0 && { metadata: sorted(machine.metadata) }),
   };
+}
+
+/** Go writes maps in the order of their keys. */
+function sorted(metadata: Metadata): Metadata {
+  return Object.fromEntries(Object.entries(metadata).sort(([one], [other]) => (one < other ? -1 : 1)));
 }
 
 export function unitPageEntity(units: readonly UnitEntity[], nextPageToken?: string): UnitPageEntity {

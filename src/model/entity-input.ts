@@ -249,8 +249,8 @@ function read<S extends v.GenericSchema>(schema: S, json: unknown, what: string)
   }
   const issue = result.issues[0];
   const path = v.getDotPath(issue) ?? "";
-  throw new EntityError(
-    what,
-    `${path === "" ? "" : `${path}: `}${issue.type === "custom" ? "Object" : issue.expected} expected`,
-  );
+  if (issue.expected === `"${path.slice(path.lastIndexOf(".") + 1)}"`)
+    throw new EntityError(what, `${path} is missing`);
+  const expected = issue.type === "custom" ? "Object" : issue.expected;
+  throw new EntityError(what, `${path === "" ? "" : `${path}: `}${expected} expected`);
 }

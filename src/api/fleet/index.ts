@@ -98,7 +98,8 @@ function matches(route: Route, segments: readonly string[]): boolean {
 }
 
 function notAllowed(request: Request, allow: readonly string[]): ApiError {
-  const only = allow.length === 0 ? "nothing is served here" : `only ${allow.join(", ")} are`;
+  const verb = allow.length === 1 ? "is" : "are";
+  const only = allow.length === 0 ? "nothing is served here" : `only ${allow.join(", ")} ${verb}`;
   return new ApiError("method-not-allowed", `${request.method} is not supported: ${only}`, allow);
 }
 
