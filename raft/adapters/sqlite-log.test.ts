@@ -248,3 +248,33 @@ test("a kill in the middle of writing loses nothing that was acknowledged", asyn
   expect(loaded.entries.length).toBeGreaterThanOrEqual(acknowledged);
   expect(loaded.hardState.commit).toBe(loaded.entries.length - 1);
 });
+
+test("a snapshot that is read while a newer one takes its place is one of the two, never missing", async () => {
+  const storage = await log();
+  await storage.append({ hardState, entries: entries(1, 40), mustSync: true });
+  const take = async (index: number) => {
+    const writer = await storage.createSnapshot({ index, term: 1, membership });
+    await writer.write(new Uint8Array([index]));
+    await writer.finish();
+  };
+  await take(1);
+  for (let index = 2; index <= 6; index++) {
+    let taken = false;
+    const taking = take(index).then(() => {
+      taken = true;
+    });
+    const reads: Promise<void>[] = [];
+    const read = async () => {
+      const snapshot = await storage.readSnapshot();
+      const found = [];
+      for await (const chunk of snapshot?.chunks ?? []) found.push(...chunk);
+      expect(found).toEqual([snapshot?.meta.index ?? 0]);
+    };
+    while (!taken) {
+      for (let i = 0; i < 100; i++) reads.push(read());
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await taking;
+    await Promise.all(reads);
+  }
+});

@@ -123,9 +123,17 @@ class SqliteLog implements LogStorage {
   }
 
   async readSnapshot(): Promise<{ readonly meta: SnapshotMeta; readonly chunks: AsyncIterable<Uint8Array> } | null> {
-    this.#mustBeOpen();
-    const snapshot = this.#database.readSnapshot();
-    return snapshot === null ? null : { meta: snapshot.meta, chunks: await this.#reader(snapshot) };
+    for (;;) {
+      this.#mustBeOpen();
+      const snapshot = this.#database.readSnapshot();
+      if (snapshot === null) return null;
+      try {
+        return { meta: snapshot.meta, chunks: await this.#reader(snapshot) };
+      } catch (error) {
+        // While its file was being opened a newer one may have taken its place: then that one is asked for.
+        if (this.#snapshotFile === snapshot.file) throw error;
+      }
+    }
   }
 
   async installSnapshot(writer: SnapshotWriter, hardState: HardState): Promise<void> {
