@@ -20,6 +20,7 @@ import { DEFAULT_ENGINE_CONFIG, Engine, EngineMetrics } from "../engine/index.ts
 import { type Log, reasonOf } from "../lib/log.ts";
 import type { Gauge } from "../lib/metrics.ts";
 import { VERSION } from "../lib/version.ts";
+import { pause } from "../lib/wait.ts";
 import type { MachineId } from "../model/machine.ts";
 import { systemClock } from "../platform/clock.ts";
 import { type DataIdentity, openDataDir } from "../platform/data-dir.ts";
@@ -48,6 +49,9 @@ import { StoreMember } from "./store-member.ts";
 
 /** How long units may take to stop when they are handed over: with leaving and closing it fits examples/flt.service's TimeoutStopSec (45 s). */
 const HAND_OVER_MS = 30_000;
+
+/** Requests at the start wait as long for the registry; below the client's own time-out (3 s), so that it hears why it is refused. */
+const START_PATIENCE_MS = 2000;
 
 export interface DaemonOptions {
   readonly config: FltConfig;
@@ -186,10 +190,15 @@ export class Daemon {
       log,
       clock: systemClock,
     });
-    const handler = (request: Request) => api(request, { signal: request.signal });
+    const viewed = this.#view.start().catch((error: unknown) => this.#options.onFatal(asError(error)));
+    // A client that started this daemon by its call, through systemd's socket, is answered and not sent away.
+    const settled = Promise.race([viewed, pause(systemClock, START_PATIENCE_MS)]);
+    const handler = async (request: Request) => {
+      await settled;
+      return await api(request, { signal: request.signal });
+    };
     this.#listeners = new ApiListeners({ handler, inherited, log });
     await this.#listeners.open(this.#config.listenApi);
-    void this.#view.start().catch((error: unknown) => this.#options.onFatal(asError(error)));
     this.#agent.start();
     this.#isAgentStarted = true;
     this.#lead();

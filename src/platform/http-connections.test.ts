@@ -174,6 +174,28 @@ test("a stream that breaks is not taken for a whole one", async () => {
   await expect(response.text()).rejects.toThrow();
 });
 
+test("close answers what was asked, on a connection that was just made, too", async () => {
+  const release = Promise.withResolvers<void>();
+  const asked = Promise.withResolvers<void>();
+  const own = await listenApi(`unix://${folder}/slow.sock`, async () => {
+    asked.resolve();
+    await release.promise;
+    return Response.json({ done: true });
+  });
+  const answer = fetch("http://flt/", { unix: `${folder}/slow.sock` }).then((response) => response.json());
+  await asked.promise;
+  const late = connect({ path: `${folder}/slow.sock` });
+  await new Promise<void>((resolve) => late.once("connect", resolve));
+  const said = new Promise<string>((resolve) => late.once("data", (chunk) => resolve(chunk.toString())));
+  await Bun.sleep(1);
+  const closed = own.close();
+  late.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  release.resolve();
+  expect(await answer).toEqual({ done: true });
+  expect(await said).toStartWith("HTTP/1.1 200 ");
+  await closed;
+});
+
 test("close ends what is under way", async () => {
   const own = await listenApi(`unix://${folder}/own.sock`, handle);
   const response = await fetch("http://flt/stream", { unix: `${folder}/own.sock` });

@@ -10,6 +10,7 @@
  * - A response is read only as fast as its client takes it; a client that leaves aborts Request.signal and cancels the body.
  * - A request's body is read as far as the handler asks, and never beyond MAX_BODY_BYTES: then the connection ends. What comes
  *   after the answer is thrown away, for LINGER_MS.
+ * - close() answers what has been asked, if that takes no longer than GRACE_MS.
  * - A connection without a request ends after IDLE_MS; with one it may be silent for ever (events, journal -f).
  *
  * @module
@@ -24,13 +25,17 @@ const MAX_BODY_BYTES = 8 * 1024 * 1024;
 /** How much of a body may wait for the handler. */
 const BODY_BUFFER_BYTES = 64 * 1024;
 const IDLE_MS = 120_000;
+/** When the daemon ends: how long requests that have no answer yet may wait for it. Streams are ended at once. */
+const GRACE_MS = 500;
 /** A client that was answered before it had said everything may end its sentence: a close in the middle costs it the answer. */
 const LINGER_MS = 1000;
 
 export class HttpConnections {
   readonly #server: Server;
   readonly #handler: HttpHandler;
-  readonly #sockets = new Set<Socket>();
+  /** What each connection does: waits for its first request, for an answer, reads one, or nothing. */
+  readonly #sockets = new Map<Socket, "new" | "asking" | "reading" | "idle">();
+  #isClosing = false;
 
   constructor(handler: HttpHandler) {
     this.#handler = handler;
@@ -45,7 +50,7 @@ export class HttpConnections {
   }
 
   take(socket: Socket): void {
-    this.#sockets.add(socket);
+    this.#sockets.set(socket, "new");
     socket.once("close", () => this.#sockets.delete(socket));
     socket.setTimeout(IDLE_MS, () => socket.destroy());
     // A connection that breaks is its request's concern, which hears of it by its own close.
@@ -53,29 +58,54 @@ export class HttpConnections {
     this.#server.emit("connection", socket);
   }
 
-  /** Ends all connections, requests under way with them. */
+  /** Ends all connections; the listener accepts no more by now. */
   close(): void {
-    for (const socket of this.#sockets) socket.destroy();
+    this.#isClosing = true;
+    for (const [socket, doing] of this.#sockets) {
+      if (doing === "idle") socket.destroy();
+      else if (doing === "reading") socket.destroySoon();
+    }
+    if (this.#sockets.size === 0) return;
+    const timer = setTimeout(() => {
+      for (const socket of this.#sockets.keys()) socket.destroy();
+    }, GRACE_MS);
+    for (const socket of this.#sockets.keys()) {
+      socket.once("close", () => {
+        if (this.#sockets.size === 0) clearTimeout(timer);
+      });
+    }
   }
 
   async #serve(message: IncomingMessage, reply: ServerResponse): Promise<void> {
     const { socket } = message;
     socket.setTimeout(0);
+    this.#sockets.set(socket, "asking");
     const gone = new AbortController();
     const body = new RequestBody(message);
     reply.once("close", () => {
       body.drain();
       if (!message.complete) endUnlessComplete(message);
-      socket.setTimeout(IDLE_MS);
+      this.#rest(socket);
       if (!reply.writableFinished) gone.abort();
     });
     try {
       const request = toRequest(message, body, gone.signal);
-      await send(request === null ? refusal() : await this.#handler(request), reply);
+      const response = request === null ? refusal() : await this.#handler(request);
+      this.#sockets.set(socket, "reading");
+      await send(response, reply);
     } catch {
       // The answer broke off in the middle: its reader must not take it for whole. Who failed has logged it.
       socket.destroy();
     }
+  }
+
+  #rest(socket: Socket): void {
+    if (this.#isClosing) {
+      socket.destroySoon();
+      return;
+    }
+    if (this.#sockets.has(socket)) this.#sockets.set(socket, "idle");
+    socket.setTimeout(IDLE_MS);
   }
 }
 
