@@ -1,5 +1,6 @@
 /**
- * How long a start takes, on three real hosts: one unit until systemd says active, and many against systemctl itself.
+ * How long things take on three real hosts: one unit until systemd says active, and many units started, restarted, stopped and
+ * destroyed, against systemctl itself.
  *
  * Idea. All in one run on the same hosts, alternating, since only ratios mean something on a shared machine. "active" is
  * read from systemd's own monotonic time stamp, which all hosts and this process share with their kernel.
@@ -12,8 +13,9 @@ import { dlopen, ptr } from "bun:ffi";
 import { Cluster, FLT_BINARY, missingForHosts } from "../hosts/lib/cluster.ts";
 import { leaderOf, names, sleeper, waitActive, writeUnits } from "../hosts/lib/fleet.ts";
 import type { Host } from "../hosts/lib/host.ts";
+import { eventually } from "../hosts/lib/wait.ts";
 
-const RUNS = 50;
+const RUNS = Number(process.env.FLT_BENCH_RUNS ?? 50);
 const ROUNDS = 3;
 const UNITS = Number(process.argv[2] ?? 300);
 const LONG_MS = 120_000;
@@ -65,18 +67,34 @@ async function singleStarts(cluster: Cluster): Promise<SingleStarts> {
   return { returnedMs, activeMs };
 }
 
-async function manyByFlt(cluster: Cluster, round: number): Promise<{ start: number; stop: number }> {
+const VERBS = ["start", "restart", "stop", "destroy"] as const;
+type Times = Record<(typeof VERBS)[number], number>;
+
+async function manyByFlt(cluster: Cluster, round: number): Promise<Times> {
   const asker = cluster.hosts[round % cluster.hosts.length] as Host;
   const units = names(`many${round}-`, UNITS);
   const paths = await writeUnits(asker, Object.fromEntries(units.map((unit) => [unit, sleeper(unit)])));
-  const start = await timed(() => asker.mustRun(["flt", "start", ...paths], { timeoutMs: LONG_MS }));
+  const flt = (verb: string, words: readonly string[]): Promise<number> =>
+    timed(() => asker.mustRun(["flt", verb, ...words], { timeoutMs: LONG_MS }));
+  const start = await flt("start", paths);
   await waitActive(asker, units, LONG_MS);
-  const stop = await timed(() => asker.mustRun(["flt", "unload", ...units], { timeoutMs: LONG_MS }));
-  await asker.mustRun(["flt", "destroy", ...units], { timeoutMs: LONG_MS });
-  return { start, stop };
+  const restart = await flt("restart", units);
+  await waitActive(asker, units, LONG_MS);
+  const stop = await flt("stop", units);
+  await flt("start", units);
+  await waitActive(asker, units, LONG_MS);
+  // The command returns when the cluster has forgotten the units; what counts is that no host holds them any more.
+  const destroy = await timed(async () => {
+    await asker.mustRun(["flt", "destroy", ...units], { timeoutMs: LONG_MS });
+    await eventually("the end of every unit", LONG_MS, async () => {
+      const left = await Promise.all(cluster.hosts.map((host) => host.mustRun(["ls", "/run/flt/units"])));
+      return !left.some((held) => held.includes(`many${round}-`));
+    });
+  });
+  return { start, restart, stop, destroy };
 }
 
-async function manyBySystemctl(cluster: Cluster, round: number): Promise<{ start: number; stop: number }> {
+async function manyBySystemctl(cluster: Cluster, round: number): Promise<Times> {
   const units = names(`plain${round}-`, UNITS);
   const shares = cluster.hosts.map((host, index) => ({
     host,
@@ -88,9 +106,24 @@ async function manyBySystemctl(cluster: Cluster, round: number): Promise<{ start
     }
     await host.mustRun(["systemctl", "daemon-reload"]);
   }
-  const all = (verb: string) => () =>
-    Promise.all(shares.map(({ host, own }) => host.mustRun(["systemctl", verb, ...own], { timeoutMs: LONG_MS })));
-  return { start: await timed(all("start")), stop: await timed(all("stop")) };
+  const all = (verb: string): Promise<number> =>
+    timed(() =>
+      Promise.all(shares.map(({ host, own }) => host.mustRun(["systemctl", verb, ...own], { timeoutMs: LONG_MS }))),
+    );
+  const start = await all("start");
+  const restart = await all("restart");
+  const stop = await all("stop");
+  await all("start");
+  const destroy = await timed(() =>
+    Promise.all(
+      shares.map(async ({ host, own }) => {
+        await host.mustRun(["systemctl", "stop", ...own], { timeoutMs: LONG_MS });
+        await host.mustRun(["rm", ...own.map((unit) => `/run/systemd/system/${unit}`)]);
+        await host.mustRun(["systemctl", "daemon-reload"]);
+      }),
+    ),
+  );
+  return { start, restart, stop, destroy };
 }
 
 function row(what: string, ...cells: (string | number)[]): void {
@@ -115,22 +148,22 @@ async function main(): Promise<number> {
     ] as const) {
       row(what, quantile(values, 0.5), quantile(values, 0.95), quantile(values, 1));
     }
-    const flt: { start: number; stop: number }[] = [];
-    const plain: { start: number; stop: number }[] = [];
+    const flt: Times[] = [];
+    const plain: Times[] = [];
     for (let round = 1; round <= ROUNDS; round++) {
       plain.push(await manyBySystemctl(cluster, round));
       flt.push(await manyByFlt(cluster, round));
     }
     console.log("");
     row(`${UNITS} units on 3 hosts, median of ${ROUNDS}, ms`, "flt", "systemctl", "ratio");
-    for (const key of ["start", "stop"] as const) {
+    for (const verb of VERBS) {
       const [ours, theirs] = [flt, plain].map((rounds) =>
         quantile(
-          rounds.map((each) => each[key]),
+          rounds.map((each) => each[verb]),
           0.5,
         ),
       ) as [number, number];
-      row(`  ${key === "start" ? "start" : "stop (flt: unload)"}`, ours, theirs, (ours / theirs).toFixed(2));
+      row(`  ${verb}`, ours, theirs, (ours / theirs).toFixed(2));
     }
     return 0;
   } catch (error) {
