@@ -30,6 +30,17 @@ export interface UnitEntity {
   readonly machineID?: string;
 }
 
+/** The same under flt's prefix: a unit that is on no machine, though it should be, says why. */
+export interface UnitDetailEntity extends UnitEntity {
+  readonly reasons?: readonly ReasonEntity[];
+}
+
+/** Why one machine was refused for a unit; without a machine it holds for all. */
+export interface ReasonEntity {
+  readonly machineID?: string;
+  readonly reason: string;
+}
+
 /** What `PUT /units/NAME` takes. */
 export interface UnitPutEntity {
   readonly name?: string;

@@ -195,6 +195,7 @@ hostSuite("fleet's API, by curl", { hosts: 1, config }, (suite) => {
       get("/fleet/v1/state/nowhere.service"),
       get("/fleet/v1/state/nobody.service"),
       { method: "PUT", path: "/fleet/v1/state", body: "{}" },
+      get("/flt/v1/units/nowhere.service"),
       get("/flt/v1/units/nowhere.service/reasons"),
       get("/flt/v1/units/hello.service/reasons"),
       get("/flt/v1/units/nowhere.service/status"),

@@ -14,7 +14,9 @@ import type {
   ErrorEntity,
   MachineEntity,
   MachinePageEntity,
+  ReasonEntity,
   UnitBatchResultEntity,
+  UnitDetailEntity,
   UnitEntity,
   UnitOptionEntity,
   UnitPageEntity,
@@ -64,9 +66,9 @@ const unitBatchResult = v.strictObject({
   units: v.array(v.strictObject({ name: text, status, error: optional(errorDetail) })),
 });
 const version = v.strictObject({ version: text, machineID: machineId, leader: optional(machineId) });
-const reasons = v.strictObject({
-  reasons: v.array(v.strictObject({ machineID: optional(machineId), reason: text })),
-});
+const reason = v.strictObject({ machineID: optional(machineId), reason: text });
+const reasons = v.strictObject({ reasons: v.array(reason) });
+const unitDetail = v.strictObject({ ...unit.entries, reasons: optional(list(reason)) });
 
 const machineRef = v.strictObject({ id: machineId, primaryIP: v.string() });
 const report = v.strictObject({
@@ -117,7 +119,9 @@ export const ANSWER_SCHEMAS = {
   Error: error,
   UnitBatchResult: unitBatchResult,
   Version: version,
+  Reason: reason,
   Reasons: reasons,
+  UnitDetail: unitDetail,
   MachineRef: machineRef,
   UnitReport: report,
   Event: event,
@@ -135,6 +139,8 @@ type Entities = {
   readonly UnitStatePage: UnitStatePageEntity;
   readonly Error: ErrorEntity;
   readonly UnitBatchResult: UnitBatchResultEntity;
+  readonly Reason: ReasonEntity;
+  readonly UnitDetail: UnitDetailEntity;
   readonly Event: FleetEvent;
 };
 /** Compiles only while each schema's answers are what the model's types call that entity. */

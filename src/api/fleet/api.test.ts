@@ -285,9 +285,10 @@ describe("entities", () => {
 
   test("reasons say why a unit is nowhere", async () => {
     fleet.setReasons("hello.service", [{ machineId: M1, reason: "it has no ssd" }]);
-    expect(await body(await ask("GET", "/flt/v1/units/hello.service/reasons"))).toEqual({
-      reasons: [{ machineID: M1, reason: "it has no ssd" }],
-    });
+    const reasons = [{ machineID: M1, reason: "it has no ssd" }];
+    expect(await body(await ask("GET", "/flt/v1/units/hello.service/reasons"))).toEqual({ reasons });
+    expect(await body(await ask("GET", "/flt/v1/units/hello.service"))).toMatchObject({ reasons });
+    expect(await body(await ask("GET", "/fleet/v1/units/hello.service"))).not.toHaveProperty("reasons");
   });
 });
 

@@ -105,14 +105,14 @@ function operationOf(method: string, operation: Operation, operationId: string, 
         content: { "application/json": { schema: { $ref: SCHEMA_PREFIX + operation.body } } },
       },
     }),
-    responses: responses(method, operation),
+    responses: responses(method, operation, isFlt),
   };
 }
 
-function responses(method: string, operation: Operation): Json {
+function responses(method: string, operation: Operation, isFlt: boolean): Json {
   const all: Record<string, Json> = {};
   for (const [status, answer] of Object.entries(operation.answers)) {
-    all[status] = { description: answer.description, ...contentOf(answer) };
+    all[status] = { description: answer.description, ...contentOf(answer, isFlt) };
   }
   const refusals: Record<number, string> = { ...COMMON_REFUSALS };
   for (const status of operation.refusals ?? []) refusals[status] = REFUSALS[status] ?? "Refused";
@@ -126,7 +126,8 @@ function responses(method: string, operation: Operation): Json {
   return all;
 }
 
-function contentOf({ entity, mediaType }: AnswerContent): Json {
+function contentOf({ fltEntity, mediaType, ...answer }: AnswerContent, isFlt: boolean): Json {
+  const entity = isFlt && fltEntity !== undefined ? fltEntity : answer.entity;
   if (entity === undefined && mediaType === undefined) return {};
   const schema =
     entity === undefined

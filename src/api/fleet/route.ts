@@ -33,6 +33,8 @@ export interface Operation {
 export interface AnswerContent {
   readonly description: string;
   readonly entity?: AnswerName;
+  /** Under flt's prefix, where that has more to say. */
+  readonly fltEntity?: AnswerName;
   /** Without an entity: a body of another kind. With one: lines of it, as in the event stream. */
   readonly mediaType?: string;
 }

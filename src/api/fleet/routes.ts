@@ -59,7 +59,7 @@ const UNITS: readonly Route[] = [
         id: "getUnit",
         discovery: { resource: "Units", method: "Get", id: "fleet.Unit.Get" },
         summary: "Retrieve a single Unit object",
-        answers: { 200: { description: "The unit", entity: "Unit" } },
+        answers: { 200: { description: "The unit", entity: "Unit", fltEntity: "UnitDetail" } },
         refusals: [404],
       },
       PUT: {

@@ -11,7 +11,7 @@
  *
  * @module
  */
-import { unitPageEntity } from "../../model/entities.ts";
+import { type ReasonEntity, unitPageEntity } from "../../model/entities.ts";
 import { parseUnitPut, type UnitPut } from "../../model/entity-input.ts";
 import { pageOf } from "../../model/page-token.ts";
 import { parseRequirements } from "../../model/requirements.ts";
@@ -42,18 +42,23 @@ export async function getUnit(call: Call): Promise<Response> {
   await refreshView(call);
   const job = call.ports.view.job(call.name);
   if (job === undefined) throw unknownUnit(call.name);
-  return json(200, unitOf(call.ports.view, job));
+  const unit = unitOf(call.ports.view, job);
+  const reasons = call.isFlt ? reasonsOf(call) : [];
+  return json(200, reasons.length > 0 ? { ...unit, reasons } : unit);
 }
 
 /** Why the unit is nowhere: one sentence a machine. flt's own. */
 export async function getReasons(call: Call): Promise<Response> {
   await refreshView(call);
   if (call.ports.view.job(call.name) === undefined) throw unknownUnit(call.name);
-  const reasons = call.ports.view.reasons(call.name).map(({ machineId, reason }) => ({
+  return json(200, { reasons: reasonsOf(call) });
+}
+
+function reasonsOf(call: Call): ReasonEntity[] {
+  return call.ports.view.reasons(call.name).map(({ machineId, reason }) => ({
     ...(machineId === "" ? {} : { machineID: machineId }),
     reason,
   }));
-  return json(200, { reasons });
 }
 
 export async function deleteUnit(call: Call): Promise<Response> {
