@@ -14,13 +14,14 @@
  *
  * @module
  */
-import { EventEmitter } from "node:events";
+import type { EventEmitter } from "node:events";
 import dbus from "dbus-next";
 import type { Clock } from "../../lib/clock.ts";
 import { reasonOf } from "../../lib/log.ts";
 import { within } from "../../lib/wait.ts";
 import { Semaphore } from "../semaphore.ts";
 import { UnitManagerError } from "../unit-manager.ts";
+import { DBUS, SignalSieve, type SystemdSignal } from "./signals.ts";
 
 /** A message bus, or the socket on which systemd speaks D-Bus itself. */
 export type BusKind = "system" | "private";
@@ -35,15 +36,6 @@ const PINGS_MAX = 8;
 const SETTLE_MS = 10;
 
 export const SYSTEMD = "org.freedesktop.systemd1";
-export const DBUS = "org.freedesktop.DBus";
-
-/** What dbus-next hands out for a message. */
-export interface Signal {
-  readonly path: string;
-  readonly interface: string;
-  readonly member: string;
-  readonly body: readonly unknown[];
-}
 
 export interface BusCall {
   readonly path: string;
@@ -68,7 +60,12 @@ export class BusRefusal extends Error {
 /** The parts of dbus-next's MessageBus that its types leave out. */
 interface Internals {
   readonly _connection: EventEmitter & {
-    readonly stream: EventEmitter & { destroy(): void; cork(): void; uncork(): void };
+    readonly stream: EventEmitter & {
+      read: () => Buffer | null;
+      destroy(): void;
+      cork(): void;
+      uncork(): void;
+    };
     readonly _messages: unknown[];
   };
   readonly _methodReturnHandlers: Record<number, unknown>;
@@ -81,7 +78,7 @@ export class Bus {
   readonly #internals: Internals;
   readonly #end = new AbortController();
   readonly #calls = new Semaphore(CALLS_MAX);
-  readonly #signals = new EventEmitter();
+  readonly #listeners = new Set<(signal: SystemdSignal) => void>();
   #corked = false;
 
   private constructor(kind: BusKind, path: string, clock: Clock) {
@@ -95,9 +92,8 @@ export class Bus {
     this.#bus.on("error", lost);
     this.#internals._connection.on("end", () => lost("the other side closed the connection"));
     this.#internals._connection.stream.on("close", () => lost("the connection was closed"));
-    this.#bus.on("message", (message: dbus.Message) => {
-      if (message.type === dbus.MessageType.SIGNAL) this.#signals.emit("signal", message);
-    });
+    // Before that the stream is read byte by byte: it is authentication, and no message.
+    this.#internals._connection.on("connect", () => this.#sift());
   }
 
   /** Rejects with UnitManagerError `disconnected`. */
@@ -121,8 +117,8 @@ export class Bus {
     return this.#end.signal;
   }
 
-  onSignal(listener: (signal: Signal) => void): void {
-    this.#signals.on("signal", listener);
+  onSignal(listener: (signal: SystemdSignal) => void): void {
+    this.#listeners.add(listener);
   }
 
   /** A method call; resolves with the answer's arguments. Throws BusRefusal or UnitManagerError. */
@@ -199,6 +195,15 @@ export class Bus {
       if (error instanceof dbus.DBusError) throw new BusRefusal(error.type, error.text);
       throw error;
     }
+  }
+
+  #sift(): void {
+    const { stream } = this.#internals._connection;
+    const read = stream.read.bind(stream);
+    const sieve = new SignalSieve(read, (signal) => {
+      for (const listener of this.#listeners) listener(signal);
+    });
+    stream.read = () => sieve.read();
   }
 
   /** Everything that is sent in one turn goes out in one write. */

@@ -26,20 +26,21 @@ import {
   UnitManagerError,
   type UnitManagerListener,
 } from "../unit-manager.ts";
-import { type BusCall, type BusKind, BusRefusal, type Signal } from "./bus.ts";
+import { type BusCall, type BusKind, BusRefusal } from "./bus.ts";
 import { Coalescer } from "./coalescer.ts";
-import { MANAGER, PROPERTIES, SystemdConnection, UNIT_INTERFACE } from "./connection.ts";
+import { MANAGER, SystemdConnection } from "./connection.ts";
 import { Jobs } from "./jobs.ts";
 import { resultInterface, unitOfPath, unitPath } from "./names.ts";
 import { hostFile, hostUnit, unlinkRuntime } from "./ownership.ts";
 import { HOST_SCOPE, type SystemdScope } from "./scope.ts";
+import { PROPERTIES, type SystemdSignal, UNIT_INTERFACE } from "./signals.ts";
 import { UnitDirectory } from "./unit-directory.ts";
 
 export interface SystemdOptions {
   readonly unitsDirectory: string;
   readonly clock: Clock;
   readonly log: Log;
-  /** Which sockets to try, in this order; default: the system bus, then PID 1's own. */
+  /** Which sockets to try, in this order; default: PID 1's own, then the system bus. */
   readonly kinds?: readonly BusKind[];
   /** Default: the host's. */
   readonly scope?: SystemdScope;
@@ -84,7 +85,7 @@ export class SystemdUnitManager implements UnitManager {
     this.#log = options.log;
     this.#scope = options.scope ?? HOST_SCOPE;
     this.#connection = new SystemdConnection({
-      kinds: options.kinds ?? ["system", "private"],
+      kinds: options.kinds ?? ["private", "system"],
       scope: this.#scope,
       clock: options.clock,
       log: options.log,
@@ -316,25 +317,23 @@ export class SystemdUnitManager implements UnitManager {
     return answers;
   }
 
-  #hear(signal: Signal): void {
-    const { body } = signal;
-    if (signal.member === "JobRemoved") this.#jobs.ended(String(body[1]), String(body[3]));
-    else if (signal.member === "PropertiesChanged" && body[0] === UNIT_INTERFACE) {
-      const name = unitOfPath(signal.path);
-      if (name !== undefined) this.#changed(name, body[1] as Readonly<Record<string, { readonly value: unknown }>>);
-    } else if (signal.member === "Reloading" && body[0] === false) void this.#lookAgain([...this.#known.keys()]);
+  #hear(signal: SystemdSignal): void {
+    if (signal.kind === "job-removed") this.#jobs.ended(signal.job, signal.result);
+    else if (signal.kind === "unit-changed") this.#changed(signal.path, signal.active, signal.sub);
+    else if (signal.kind === "reloading" && !signal.begins) void this.#lookAgain([...this.#known.keys()]);
   }
 
-  #changed(name: string, properties: Readonly<Record<string, { readonly value: unknown }>>): void {
-    const known = this.#known.get(name);
-    if (known === undefined) return;
+  #changed(path: string, newActive: string | undefined, newSub: string | undefined): void {
+    const name = unitOfPath(path);
+    const known = name === undefined ? undefined : this.#known.get(name);
+    if (name === undefined || known === undefined) return;
     const { active, sub } = known.condition;
-    const now = String(properties.ActiveState?.value ?? active);
+    const now = newActive ?? active;
     const condition: UnitCondition = {
       // LoadState is never signalled; what is not inactive is loaded.
       load: now === "inactive" ? known.condition.load : "loaded",
       active: now,
-      sub: String(properties.SubState?.value ?? sub),
+      sub: newSub ?? sub,
     };
     known.heard = ++this.#signals;
     if (condition.active === active && condition.sub === sub) return;
