@@ -4,13 +4,20 @@
  * @module
  */
 import { expect, test } from "bun:test";
-import { existsSync, mkdtempSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { listenApi } from "./api-listener.ts";
 
 const directory = () => mkdtempSync(join(tmpdir(), "flt-api-"));
+/** Leaves a socket behind as a killed daemon does. */
+function abandonSocket(path: string): void {
+  const listen = `require("node:net").createServer().listen(process.argv[1], () => process.kill(process.pid, "SIGKILL"))`;
+  Bun.spawnSync([process.execPath, "-e", listen, path]);
+  expect(statSync(path).isSocket()).toBe(true);
+}
+
 const hello = () => Promise.resolve(new Response("hello"));
 
 test("a unix socket answers, is closed to others, and is gone after close", async () => {
@@ -24,10 +31,17 @@ test("a unix socket answers, is closed to others, and is gone after close", asyn
 
 test("a socket file that nobody answers on is replaced", async () => {
   const path = join(directory(), "flt.sock");
-  writeFileSync(path, "");
+  abandonSocket(path);
   const listener = await listenApi(`unix://${path}`, hello);
   expect(await (await fetch("http://flt/", { unix: path })).text()).toBe("hello");
   await listener.close();
+});
+
+test("a file that is no socket is left alone", async () => {
+  const path = join(directory(), "notes.txt");
+  writeFileSync(path, "precious");
+  await expect(listenApi(`unix://${path}`, hello)).rejects.toThrow("a file that is no socket is there");
+  expect(readFileSync(path, "utf8")).toBe("precious");
 });
 
 test("a socket that another daemon answers on is left to it", async () => {

@@ -7,11 +7,12 @@
  *
  * Invariants.
  * - A socket file that another living daemon answers on is never taken away from it; an inherited one stays where it is.
+ * - Nothing but a socket is ever removed: a mistyped listen_api must not cost a file.
  * - TCP binds exactly the host that was written; nothing here turns a missing host into "all interfaces".
  *
  * @module
  */
-import { chownSync, existsSync, readFileSync, unlinkSync } from "node:fs";
+import { chownSync, existsSync, lstatSync, readFileSync, unlinkSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { connect, createServer, type ListenOptions, type Server } from "node:net";
 import { dirname } from "node:path";
@@ -83,6 +84,8 @@ function listening(server: Server, where: Place): Promise<void> {
 async function listenUnix(endpoint: string, path: string, handler: HttpHandler): Promise<ApiListener> {
   await mkdir(dirname(path), { recursive: true, mode: 0o755 });
   if (existsSync(path)) {
+    if (!lstatSync(path).isSocket())
+      throw new Error(`Listening on "${endpoint}" failed: a file that is no socket is there`);
     if (await answers(path)) throw new Error(`Listening on "${endpoint}" failed: another daemon answers there`);
     unlinkSync(path);
   }

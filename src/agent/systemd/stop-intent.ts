@@ -6,7 +6,7 @@
  * Idea. While systemd stops a service it has a job for it: `stop`, or `restart` when it is to come back. So ask which.
  *
  * Invariants.
- * - What cannot be found out is `none`: units stay, which is the harmless side.
+ * - What cannot be found out is `none`: units stay, which is the harmless side. So is a daemon that is no service of systemd's.
  * - It uses a connection of its own and ends within its deadline, whatever became of the agent's.
  *
  * @module
@@ -15,7 +15,7 @@ import type { Clock } from "../../lib/clock.ts";
 import { type Log, reasonOf } from "../../lib/log.ts";
 import { within } from "../../lib/wait.ts";
 import { UnitManagerError } from "../unit-manager.ts";
-import { Bus, type BusKind } from "./bus.ts";
+import { Bus, type BusKind, BusRefusal } from "./bus.ts";
 import { MANAGER, PROPERTIES, UNIT_INTERFACE } from "./connection.ts";
 import { HOST_SCOPE, type SystemdScope } from "./scope.ts";
 
@@ -68,11 +68,23 @@ async function ask(options: StopIntentOptions): Promise<StopIntent> {
 }
 
 async function jobOf(bus: Bus, pid: number): Promise<StopIntent> {
-  const [unit] = await bus.call({ ...MANAGER, member: "GetUnitByPID", signature: "u", body: [pid] });
-  const [id, path] = (await property(bus, String(unit), UNIT_INTERFACE, "Job")) as [number, string];
+  const unit = await unitOf(bus, pid);
+  if (unit === undefined) return "none";
+  const [id, path] = (await property(bus, unit, UNIT_INTERFACE, "Job")) as [number, string];
   if (id === 0) return "none";
   const type = await property(bus, path, JOB_INTERFACE, "JobType");
   return type === "stop" || type === "restart" ? type : "none";
+}
+
+/** Object path of the unit that the process belongs to; undefined for one that was started by hand. */
+async function unitOf(bus: Bus, pid: number): Promise<string | undefined> {
+  try {
+    const [path] = await bus.call({ ...MANAGER, member: "GetUnitByPID", signature: "u", body: [pid] });
+    return String(path);
+  } catch (error) {
+    if (error instanceof BusRefusal && error.errorName.endsWith(".NoUnitForPID")) return undefined;
+    throw error;
+  }
 }
 
 async function property(bus: Bus, path: string, owner: string, name: string): Promise<unknown> {
