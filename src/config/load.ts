@@ -161,7 +161,8 @@ function readText(request: LoadRequest, path: string): string | null {
   try {
     return request.readFile(path);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const said = error instanceof Error ? error.message : String(error);
+    const reason = said.startsWith("EISDIR") ? "it is a directory" : said;
     throw new ConfigError(`Cannot read configuration file ${JSON.stringify(path)}: ${reason}`);
   }
 }

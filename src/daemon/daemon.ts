@@ -12,7 +12,8 @@
  *
  * @module
  */
-import { Agent } from "../agent/index.ts";
+import { CorruptLogError } from "#raft";
+import { Agent, UnitManagerError } from "../agent/index.ts";
 import { connectSystemd, type SystemdScope } from "../agent/systemd/index.ts";
 import { createFleetApi } from "../api/fleet/index.ts";
 import type { FltConfig } from "../config/table.ts";
@@ -90,23 +91,29 @@ async function openParts(
   place: Place,
   data: DataIdentity,
 ): Promise<OpenParts> {
-  const units = await whileStarting("Talking to systemd over D-Bus", "is dbus running on this host?", () =>
+  const units = await whileStarting("Preparing to run units", adviceOnSystemd, () =>
     connectSystemd({ unitsDirectory: config.unitsDirectory, clock: systemClock, log, scope }),
   );
   try {
     const { cluster } = place;
-    const member = await StoreMember.open({
-      dataDir: config.dataDir,
-      clusterId: data.clusterId,
-      cluster,
-      log,
-      onFatal,
-    });
+    const { dataDir } = config;
+    const member = await StoreMember.open({ dataDir, clusterId: data.clusterId, cluster, log, onFatal });
     return { units, member };
   } catch (error) {
     await units.close();
-    throw error;
+    throw error instanceof CorruptLogError ? damagedStore(config.dataDir, error) : error;
   }
+}
+
+function adviceOnSystemd(error: unknown): string {
+  const isDirectory = error instanceof UnitManagerError && error.code === "directory";
+  return isDirectory ? "set units_directory to a folder that can be written" : "is dbus running on this host?";
+}
+
+/** No advice to start anew: a voter that forgot its votes could give them twice. */
+function damagedStore(dataDir: string, cause: CorruptLogError): StartError {
+  const why = `${cause.message}; check the disk. The rest of its cluster goes on without this member`;
+  return new StartError(`Starting with the data directory "${dataDir}" failed: ${why}`, { cause });
 }
 
 export class Daemon {

@@ -12,11 +12,16 @@ export class StartError extends Error {
   readonly code = "start";
 }
 
-/** @param advice Shown behind the system's own words. */
-export async function whileStarting<T>(attempt: string, advice: string, work: () => Promise<T>): Promise<T> {
+/** @param advice Shown behind the system's own words; "" where they say enough. */
+export async function whileStarting<T>(
+  attempt: string,
+  advice: string | ((error: unknown) => string),
+  work: () => Promise<T>,
+): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw new StartError(`${attempt} failed: ${wordsOf(error)}${advice === "" ? "" : `; ${advice}`}`, { cause: error });
+    const what = typeof advice === "string" ? advice : advice(error);
+    throw new StartError(`${attempt} failed: ${wordsOf(error)}${what === "" ? "" : `; ${what}`}`, { cause: error });
   }
 }

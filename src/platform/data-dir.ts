@@ -12,7 +12,7 @@
  *
  * @module
  */
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { mkdir, open, readFile, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { randomHex } from "./random.ts";
@@ -64,11 +64,16 @@ async function prepare(path: string): Promise<void> {
     await mkdir(path, { recursive: true, mode: 0o700 });
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw new DataDirError(
-      `Using the data directory "${path}" failed: ${wordsOf(error)}; make it writable for this user or set data_dir`,
-      { cause: error },
-    );
+    const why = existsSync(path) && !statSync(path).isDirectory() ? "it is a file" : wordsOf(error);
+    throw new DataDirError(`Using the data directory "${path}" failed: ${why}; ${adviceFor(error)}`, { cause: error });
   }
+}
+
+function adviceFor(error: unknown): string {
+  const isDenied = error instanceof Error && "code" in error && error.code === "EACCES";
+  return isDenied && process.getuid?.() !== 0
+    ? "run the daemon as root, or with --systemd-user to try it without"
+    : "make it a folder that can be written, or set data_dir";
 }
 
 async function readIdentity(file: string): Promise<DataIdentity | null> {
@@ -82,7 +87,7 @@ async function readIdentity(file: string): Promise<DataIdentity | null> {
   const record = parseRecord(text);
   if (record === null) {
     throw new DataDirError(
-      `Reading "${file}" failed: it is damaged; restore it, or empty the data directory to join anew`,
+      `Reading "${file}" failed: it is damaged; restore it from a copy. The rest of its cluster goes on without this member`,
     );
   }
   if (record.version !== FORMAT_VERSION) {

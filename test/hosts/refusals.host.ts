@@ -48,7 +48,30 @@ hostSuite("a daemon that cannot start", { hosts: 1, flt: "installed" }, (suite) 
   suite.case("the data directory cannot be written", async ({ hosts: [host] }) => {
     // /usr is read-only on these hosts.
     expect(refusal(await daemon(host as Host, { FLT_DATA_DIR: "/usr/share/flt" }))).toMatch(/"\/usr\/share\/flt"/);
-    expect(refusal(await daemon(host as Host, { FLT_DATA_DIR: "/etc/machine-id" }))).toMatch(/"\/etc\/machine-id"/);
+    expect(refusal(await daemon(host as Host, { FLT_DATA_DIR: "/etc/machine-id" }))).toMatch(
+      /"\/etc\/machine-id" failed: it is a file/,
+    );
+  });
+
+  suite.case("the units directory cannot be written, systemd is not blamed", async ({ hosts: [host] }) => {
+    const line = refusal(await daemon(host as Host, { FLT_UNITS_DIRECTORY: "/usr/share/units" }));
+    expect(line).toMatch(/"\/usr\/share\/units".*set units_directory/);
+    expect(line).not.toMatch(/dbus/);
+  });
+
+  suite.case("a file is where the API's socket should be: it is kept", async ({ hosts: [host] }) => {
+    await host?.write("/root/notes.txt", "precious");
+    const outcome = await daemon(host as Host, { FLT_LISTEN_API: "unix:///root/notes.txt" });
+    expect(refusal(outcome)).toMatch(/\/root\/notes\.txt.*no socket/);
+    expect(await host?.mustRun(["cat", "/root/notes.txt"])).toBe("precious");
+  });
+
+  suite.case("the store is damaged: the directory is named, and nothing is thrown away", async ({ hosts: [host] }) => {
+    await host?.mustRun(["mkdir", "-p", "/root/damaged"]);
+    await host?.write("/root/damaged/raft.db", "no database at all\n".repeat(300));
+    const line = refusal(await daemon(host as Host, { FLT_DATA_DIR: "/root/damaged" }));
+    expect(line).toMatch(/data directory "\/root\/damaged" failed.*damaged/);
+    expect(await host?.mustRun(["head", "-1", "/root/damaged/raft.db"])).toBe("no database at all\n");
   });
 
   suite.case("no systemd", async ({ hosts: [host] }) => {
