@@ -19,6 +19,8 @@ import { type HttpOptions, requestJson } from "./http.ts";
 /** Below the API's own limits of 1,000 units and a megabyte; small enough that the first units run while the last are sent. */
 const PART_UNITS = 500;
 const PART_BYTES = 512 * 1024;
+/** Units that were changed by others meanwhile are tried again, each time within the API's own 2.5 s. */
+const PART_TIMEOUT_MS = 10_000;
 
 export type UnitOutcome =
   /** 201: created or replaced; 204: changed, as it was, or deleted. */
@@ -58,7 +60,8 @@ async function sendPart(
   path: string,
   part: readonly UnitBatchItemEntity[],
 ): Promise<UnitOutcome[]> {
-  const { body } = await requestJson(options, { method: "POST", path, body: { units: part } });
+  const timeoutMs = Math.max(options.requestTimeoutMs, PART_TIMEOUT_MS);
+  const { body } = await requestJson(options, { method: "POST", path, body: { units: part }, timeoutMs });
   const answered = readOutcomes(body, options);
   return part.map(({ name }, index) => {
     const outcome = answered[index];

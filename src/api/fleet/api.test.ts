@@ -316,6 +316,13 @@ describe("PATCH /machines", () => {
     expect((await edit([])).status).toBe(204);
   });
 
+  test("more edits than one transaction holds are refused, and none is done", async () => {
+    const edits = Array.from({ length: 129 }, (_, index) => ({ op: "add", path: path(`k${index}`), value: "v" }));
+    expect((await edit(edits)).status).toBe(413);
+    expect(fleet.machine(M1)?.metadata).toEqual({ region: "eu" });
+    expect((await edit(edits.slice(1))).status).toBe(204);
+  });
+
   test("whatever the Content-Type says: fleet never looked", async () => {
     const body = JSON.stringify([{ op: "remove", path: path("region") }]);
     expect((await ask("PATCH", "/fleet/v1/machines", body, "application/x-www-form-urlencoded")).status).toBe(204);

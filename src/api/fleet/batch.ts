@@ -12,6 +12,7 @@
  */
 import type { UnitBatchOutcomeEntity } from "../../model/entities.ts";
 import { parseUnitBatch, type UnitBatchItem } from "../../model/entity-input.ts";
+import { isUnitName } from "../../model/unit-name.ts";
 import type { UnitChange, UnitChangeResult } from "../../registry/types.ts";
 import { type Call, refreshView, writeOptions } from "./call.ts";
 import { ApiError, refusalOf } from "./errors.ts";
@@ -46,7 +47,9 @@ export async function changeUnits(call: Call): Promise<Response> {
 class ItemError extends Error {}
 
 function planOf(call: Call, { name, wish }: UnitBatchItem): UnitChange | ItemError {
-  if (wish.kind === "destroy") return { kind: "destroy", name };
+  if (wish.kind === "destroy") {
+    return isUnitName(name) ? { kind: "destroy", name } : new ItemError(name, { cause: unknownUnit(name) });
+  }
   try {
     if (wish.kind === "problem") throw wish.error;
     checkUnitPut(name, wish.put);

@@ -17,7 +17,7 @@ import { pageOf } from "../../model/page-token.ts";
 import { parseRequirements } from "../../model/requirements.ts";
 import type { JobState } from "../../model/states.ts";
 import { checkUnitOptions, unitHash } from "../../model/unit-file.ts";
-import { parseUnitName, type UnitName } from "../../model/unit-name.ts";
+import { isUnitName, parseUnitName, type UnitName } from "../../model/unit-name.ts";
 import type { ClusterView, UnitChange, UnitWriteResult } from "../../registry/types.ts";
 import { type Call, pageToken, refreshView, writeOptions } from "./call.ts";
 import { unitOf } from "./entities.ts";
@@ -62,7 +62,8 @@ function reasonsOf(call: Call): ReasonEntity[] {
 }
 
 export async function deleteUnit(call: Call): Promise<Response> {
-  if (await call.ports.units.destroyUnit(call.name, writeOptions(call))) return empty(204);
+  // What is no name cannot be the name of a unit that there is.
+  if (isUnitName(call.name) && (await call.ports.units.destroyUnit(call.name, writeOptions(call)))) return empty(204);
   throw unknownUnit(call.name);
 }
 
