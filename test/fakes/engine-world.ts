@@ -4,10 +4,11 @@
  * @module
  */
 import { expect } from "bun:test";
-import { DEFAULT_ENGINE_CONFIG, Engine, type MachineProbe } from "../../src/engine/index.ts";
+import { DEFAULT_ENGINE_CONFIG, Engine, EngineMetrics, type MachineProbe } from "../../src/engine/index.ts";
 import { type Log, SILENT_LOG } from "../../src/lib/log.ts";
 import type { JobState } from "../../src/model/states.ts";
 import { becomeEngine, type EngineSession, type MachineSession } from "../../src/registry/index.ts";
+import { CountingMetrics } from "./metrics.ts";
 import { machineId, RegistryWorld, registration } from "./registry-world.ts";
 
 export const TTL_MS = 4_000;
@@ -31,6 +32,7 @@ export class EngineWorld extends RegistryWorld {
   readonly probe = new FakeProbe();
   readonly machines = new Map<number, MachineSession>();
   readonly log: string[] = [];
+  readonly metrics = new CountingMetrics();
   deposed = 0;
   engine: Engine | null = null;
 
@@ -59,6 +61,7 @@ export class EngineWorld extends RegistryWorld {
       onDeposed: () => {
         this.deposed += 1;
       },
+      metrics: new EngineMetrics(this.metrics),
     });
     this.engine.start();
     await this.settle();
