@@ -148,6 +148,7 @@ describe("checkImports()", () => {
     expect(messages("src/model/x.ts", `import { readFile } from "node:fs/promises";`)).toHaveLength(1);
     expect(messages("src/cli/x.ts", `import { readFile } from "node:fs/promises";`)).toEqual([]);
     expect(messages("src/cli/x.ts", `import net from "node:net";`)).toHaveLength(1);
+    expect(messages("src/cli/ssh/x.ts", `import net from "node:net";`)).toEqual([]);
   });
 
   test("a file outside every room is refused", () => {

@@ -84,9 +84,10 @@ export const ROOMS: readonly Room[] = [
   {
     path: "src/cli/",
     imports: ["src/client/", "src/config/", "src/model/", "src/lib/"],
-    packages: ["cac", "node:net"],
+    packages: ["cac"],
     effects: true,
   },
+  { path: "src/cli/ssh/", imports: ["src/cli/", "src/client/", "src/lib/"], packages: ["node:net"], effects: true },
   {
     path: "src/platform/",
     imports: ["src/lib/"],

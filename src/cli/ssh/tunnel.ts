@@ -99,7 +99,8 @@ class Bridge implements Tunnel {
       master.stdout?.setEncoding("utf8");
       master.stdout?.on("data", (text: string) => {
         said = (said + text).slice(-1_000);
-        if (said.includes(READY_WORD)) resolve();
+        // Interrupted, it may have got that far all the same: its end is what counts then.
+        if (said.includes(READY_WORD) && !signal.aborted) resolve();
       });
       sshResult(master, this.#sayError).then((result) => {
         if (!this.#isClosed && said.includes(READY_WORD)) this.#sayError("The tunnel was closed\n");
