@@ -113,7 +113,8 @@ export class Executor {
     record.pending = "stop";
     this.#options.onChange(record.name);
     try {
-      await this.#options.units.unload(record.name);
+      const need = await this.#options.units.unload(record.name);
+      if (need !== "none") this.#reloadWanted = true;
       record.launched = false;
       record.hash = null;
       record.condition = ABSENT;

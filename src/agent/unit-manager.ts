@@ -26,6 +26,10 @@ export const DORMANT: UnitCondition = { load: "loaded", active: "inactive", sub:
 /** What systemd says of a unit without a file. */
 export const ABSENT: UnitCondition = { load: "not-found", active: "inactive", sub: "dead" };
 
+export function sameCondition(a: UnitCondition, b: UnitCondition): boolean {
+  return a.load === b.load && a.active === b.active && a.sub === b.sub && a.result === b.result;
+}
+
 /** A unit file in the units directory. */
 export interface HeldUnit {
   readonly name: string;
@@ -43,9 +47,9 @@ export interface UnitFile {
 }
 
 /**
- * Whether systemd must read its unit files again after a load.
- * `before-start`: it has an older file of this name in memory. `later`: an [Install] section took effect in units that
- * are in memory; nothing that this unit's own start depends on. `none`: it reads the new file when it is first asked for.
+ * Whether systemd must read its unit files again after a load, or an unload.
+ * `before-start`: it has an older file of this name in memory. `later`: an [Install] section took, or had, effect in units
+ * that are in memory; nothing that this unit's own start depends on. `none`: it reads the new file when it is first asked for.
  */
 export type ReloadNeed = "none" | "later" | "before-start";
 
@@ -77,7 +81,7 @@ export interface UnitManager {
   start(name: string): Promise<Order>;
   stop(name: string): Promise<Order>;
   /** Stops the unit, waits for that, disables it, forgets its failure, and deletes the file. Not held: nothing to do. */
-  unload(name: string): Promise<void>;
+  unload(name: string): Promise<ReloadNeed>;
   /** Returns the unsubscribe. */
   subscribe(listener: UnitManagerListener): () => void;
 }

@@ -137,7 +137,7 @@ export function unitManagerContract(title: string, make: () => Promise<Subject>)
       const name = fresh();
       await load(name, FAILING);
       await start(name);
-      await units.unload(name);
+      expect(await units.unload(name)).toBe("none");
       expect(await heldOf(name)).toBeUndefined();
       expect((await stateOf(name))?.load).toBe("not-found");
     });
@@ -171,9 +171,26 @@ export function unitManagerContract(title: string, make: () => Promise<Subject>)
       expect(await load(name, WITH_INSTALL)).toBe("later");
       await units.reload();
       expect(await start(name)).toBe("done");
-      await units.unload(name);
+      // multi-user.target still wants it, in systemd's memory.
+      expect(await units.unload(name)).toBe("later");
       expect(await heldOf(name)).toBeUndefined();
-      expect((await stateOf(name))?.active).toBe("inactive");
+      await units.reload();
+      expect(await stateOf(name)).toMatchObject({ load: "not-found", active: "inactive" });
+    });
+
+    test("units that are enabled with each other (Also=) go one by one", async () => {
+      const [one, other] = [fresh(), fresh()];
+      await load(one, `${WITH_INSTALL}Also=${other}\n`);
+      await load(other, `${WITH_INSTALL}Also=${one}\n`);
+      await units.reload();
+      await units.unload(one);
+      await units.reload();
+      expect((await stateOf(one))?.load).toBe("not-found");
+      expect((await stateOf(other))?.load).toBe("loaded");
+      expect(await start(other)).toBe("done");
+      await units.unload(other);
+      await units.reload();
+      expect((await stateOf(other))?.load).toBe("not-found");
     });
 
     test("a changed file that systemd has in memory asks for a reload before the start", async () => {

@@ -46,6 +46,8 @@ export class FakeUnitManager implements UnitManager {
   /** Kept in memory while they are not held; and those whose memory is older than the file. */
   readonly #pinned = new Set<string>();
   readonly #stale = new Set<string>();
+  /** Kept in memory by what wants them, as of the last reload. */
+  readonly #wanted = new Set<string>();
   readonly #listeners = new Set<UnitManagerListener>();
   #connected = true;
   #failNext: { readonly verb: string; readonly error: UnitManagerError } | null = null;
@@ -131,7 +133,7 @@ export class FakeUnitManager implements UnitManager {
       throw new UnitManagerError("rejected", `Cannot load "${file.name}": systemd refuses: not a valid unit name`);
     }
     this.#units.set(file.name, { text: file.text, launched: false, condition: DORMANT, job: null });
-    if (this.#pinned.has(file.name)) {
+    if (this.#pinned.has(file.name) || this.#wanted.has(file.name)) {
       this.#stale.add(file.name);
       return "before-start";
     }
@@ -142,7 +144,8 @@ export class FakeUnitManager implements UnitManager {
     this.#begin("reload", "");
     this.#stale.clear();
     // What wants them refers to them from now on.
-    for (const [name, unit] of this.#units) if (unit.text.includes("[Install]")) this.#pinned.add(name);
+    this.#wanted.clear();
+    for (const [name, unit] of this.#units) if (unit.text.includes("[Install]")) this.#wanted.add(name);
   }
 
   async start(name: string): Promise<Order> {
@@ -164,13 +167,14 @@ export class FakeUnitManager implements UnitManager {
     return this.#job(unit, "stop", () => this.#halt(name, unit));
   }
 
-  async unload(name: string): Promise<void> {
+  async unload(name: string): Promise<ReloadNeed> {
     this.#begin("unload", name);
     const unit = this.#units.get(name);
-    if (unit === undefined) return;
+    if (unit === undefined) return "none";
     unit.launched = false;
     await this.#job(unit, "stop", () => this.#halt(name, unit)).done;
     this.#units.delete(name);
+    return this.#wanted.has(name) ? "later" : "none";
   }
 
   // How units behave.

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { resultInterface, unitOfPath, unitPath } from "./names.ts";
+import { resultInterface, typeProblem, unitOfPath, unitPath } from "./names.ts";
 
 const PREFIX = "/org/freedesktop/systemd1/unit/";
 
@@ -20,4 +20,9 @@ test("resultInterface() knows the types that have a result", () => {
   expect(resultInterface("a.service")).toBe("org.freedesktop.systemd1.Service");
   expect(resultInterface("a.b.timer")).toBe("org.freedesktop.systemd1.Timer");
   expect(resultInterface("a.target")).toBeUndefined();
+});
+
+test("typeProblem() knows the types that systemd reads no files of", () => {
+  for (const name of ["a.busname", "a.scope", "a.snapshot"]) expect(typeProblem(name)).toContain(name.slice(2));
+  for (const name of ["a.service", "scope.device", "a.b.slice"]) expect(typeProblem(name)).toBeUndefined();
 });

@@ -1,5 +1,5 @@
 /**
- * Unit names as D-Bus object paths, and back (sd_bus_path_encode(3)).
+ * Unit names as D-Bus object paths, and back (sd_bus_path_encode(3)); what hangs on a unit's type.
  *
  * @module
  */
@@ -38,4 +38,15 @@ const TYPES_WITH_RESULT: Readonly<Record<string, string>> = {
 export function resultInterface(name: string): string | undefined {
   const type = TYPES_WITH_RESULT[name.slice(name.lastIndexOf(".") + 1)];
   return type && `org.freedesktop.systemd1.${type}`;
+}
+
+const TYPES_WITHOUT_FILES: Readonly<Record<string, string>> = {
+  busname: "today's systemd has no units of type busname",
+  scope: "systemd reads no scope from a file, programs make them as they run (systemd.scope(5))",
+  snapshot: "today's systemd has no units of type snapshot",
+};
+
+/** Why systemd takes no file of this unit's type; undefined: it does. fleet's names allow these types nevertheless. */
+export function typeProblem(name: string): string | undefined {
+  return TYPES_WITHOUT_FILES[name.slice(name.lastIndexOf(".") + 1)];
 }

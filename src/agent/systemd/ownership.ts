@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { existsSync, lstatSync, readlinkSync, rmSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { isMissing } from "./unit-directory.ts";
 
@@ -46,6 +46,17 @@ export function hostUnit(name: string, ownFile: string, runtimeUnits: string, or
 export function unlinkRuntime(name: string, ownFile: string, runtimeUnits: string): void {
   const link = join(runtimeUnits, name);
   if (linkTarget(link) === ownFile) rmSync(link, { force: true });
+}
+
+/** Takes away every link to these files, whatever its name, also those in `*.wants` and its like. */
+export function unlinkAll(ownFiles: readonly string[], runtimeUnits: string): void {
+  const targets = new Set<string | null | undefined>(ownFiles);
+  for (const entry of readdirSync(runtimeUnits, { withFileTypes: true })) {
+    const path = join(runtimeUnits, entry.name);
+    if (entry.isSymbolicLink() && targets.has(linkTarget(path))) rmSync(path, { force: true });
+    if (!entry.isDirectory()) continue;
+    for (const name of readdirSync(path)) if (targets.has(linkTarget(join(path, name)))) rmSync(join(path, name));
+  }
 }
 
 /** null: there is nothing; undefined: it is no link. */

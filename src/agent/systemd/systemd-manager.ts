@@ -20,6 +20,7 @@ import {
   type HeldUnit,
   type Order,
   type ReloadNeed,
+  sameCondition,
   type UnitCondition,
   type UnitFile,
   type UnitManager,
@@ -27,10 +28,10 @@ import {
   type UnitManagerListener,
 } from "../unit-manager.ts";
 import { type BusCall, type BusKind, BusRefusal } from "./bus.ts";
-import { Coalescer } from "./coalescer.ts";
 import { MANAGER, SystemdConnection } from "./connection.ts";
+import { Enablement, hasInstallSection } from "./enablement.ts";
 import { Jobs } from "./jobs.ts";
-import { resultInterface, unitOfPath, unitPath } from "./names.ts";
+import { resultInterface, typeProblem, unitOfPath, unitPath } from "./names.ts";
 import { hostFile, hostUnit, unlinkRuntime } from "./ownership.ts";
 import { HOST_SCOPE, type SystemdScope } from "./scope.ts";
 import { PROPERTIES, type SystemdSignal, UNIT_INTERFACE } from "./signals.ts";
@@ -50,7 +51,6 @@ export interface SystemdOptions {
 const RELOAD_TIMEOUT_MS = 90_000;
 /** Names in one ListUnitsByNames; its answer is about 300 bytes a unit. */
 const NAMES_MAX = 500;
-const INSTALL_SECTION = /^\[Install\]$/m;
 
 /** Connects to this host's systemd. Rejects with UnitManagerError when there is none, or the directory is not usable. */
 export async function connectSystemd(options: SystemdOptions): Promise<SystemdUnitManager> {
@@ -74,8 +74,9 @@ export class SystemdUnitManager implements UnitManager {
   readonly #listeners = new Set<UnitManagerListener>();
   /** Units that are held, with what was last heard of them. */
   readonly #known = new Map<string, Known>();
-  readonly #enabling = new Coalescer((names) => this.#changeFiles("EnableUnitFiles", "asbb", [names, true, true]));
-  readonly #disabling = new Coalescer((names) => this.#changeFiles("DisableUnitFiles", "asb", [names, true]));
+  readonly #enablement: Enablement;
+  /** Units that are being unloaded. */
+  readonly #leaving = new Set<string>();
   #unitDirectories: readonly string[] = [];
   /** Counts the signals about units. */
   #signals = 0;
@@ -84,6 +85,13 @@ export class SystemdUnitManager implements UnitManager {
     this.#directory = new UnitDirectory(options.unitsDirectory);
     this.#log = options.log;
     this.#scope = options.scope ?? HOST_SCOPE;
+    this.#enablement = new Enablement({
+      call: (member, signature, body) => this.#manager(member, signature, body),
+      textOf: (name) => (this.#leaving.has(name) ? undefined : this.#directory.read(name)),
+      fileOf: (name) => this.#directory.fileOf(name),
+      runtimeUnits: this.#scope.runtimeUnits,
+      log: options.log,
+    });
     this.#connection = new SystemdConnection({
       kinds: options.kinds ?? ["private", "system"],
       scope: this.#scope,
@@ -149,19 +157,28 @@ export class SystemdUnitManager implements UnitManager {
     });
   }
 
-  unload(name: string): Promise<void> {
-    return this.#door(`unload "${name}"`, () => this.#unload(name));
+  unload(name: string): Promise<ReloadNeed> {
+    return this.#door(`unload "${name}"`, async () => {
+      this.#leaving.add(name);
+      try {
+        return await this.#unload(name);
+      } finally {
+        this.#leaving.delete(name);
+      }
+    });
   }
 
   async #load(file: UnitFile): Promise<ReloadNeed> {
     const { name } = file;
     const path = this.#directory.fileOf(name);
+    const problem = typeProblem(name);
+    if (problem !== undefined) throw new UnitManagerError("rejected", `Cannot load "${name}": ${problem}`);
     const inMemory = await this.#refuseHostUnits(name, path);
     this.#directory.write(name, file.text);
     try {
       this.#directory.setLaunched(name, false);
       await this.#manager("LinkUnitFiles", "asbb", [[path], true, true]);
-      if (file.install) await this.#enabling.add(name);
+      if (file.install) await this.#enablement.enable(name);
       const stale = inMemory && (await this.#property(unitPath(name), UNIT_INTERFACE, "NeedDaemonReload")) === true;
       this.#known.set(name, { condition: DORMANT, heard: 0 });
       if (stale) return "before-start";
@@ -169,6 +186,8 @@ export class SystemdUnitManager implements UnitManager {
     } catch (error) {
       // Without a connection nobody can say what was done: the next try finds the file and writes it again.
       if (!(error instanceof UnitManagerError && error.code === "disconnected")) {
+        // An [Install] section that is wrong in one line is in force with the others.
+        if (file.install) await this.#enablement.disable(name);
         unlinkRuntime(name, path, this.#scope.runtimeUnits);
         this.#directory.remove(name);
       }
@@ -176,22 +195,18 @@ export class SystemdUnitManager implements UnitManager {
     }
   }
 
-  async #unload(name: string): Promise<void> {
+  async #unload(name: string): Promise<ReloadNeed> {
     const path = this.#directory.fileOf(name);
     const text = this.#directory.read(name);
-    if (text === undefined) return;
+    if (text === undefined) return "none";
     await this.#stopAndWait(name);
-    if (INSTALL_SECTION.test(text)) {
-      await this.#disabling.add(name).catch((error) => {
-        // What the file wants to be enabled as may be gone or never have been valid: the link below is what counts.
-        if (!(error instanceof BusRefusal)) throw error;
-        this.#log.notice(`Cannot disable "${name}": ${error.message}`, { unit: name });
-      });
-    }
+    const install = hasInstallSection(text);
+    if (install) await this.#enablement.disable(name);
     unlinkRuntime(name, path, this.#scope.runtimeUnits);
     await this.#manager("ResetFailedUnit", "s", [name]).catch(ignoreUnknownUnit);
     this.#known.delete(name);
     this.#directory.remove(name);
+    return install && (await this.#isInMemory(name)) ? "later" : "none";
   }
 
   async #stopAndWait(name: string): Promise<void> {
@@ -219,12 +234,7 @@ export class SystemdUnitManager implements UnitManager {
       );
     const file = hostFile(name, path, this.#unitDirectories);
     if (file !== undefined) throw refuse(`in "${file}"`);
-    try {
-      await this.#manager("GetUnit", "s", [name]);
-    } catch (error) {
-      ignoreUnknownUnit(error);
-      return false;
-    }
+    if (!(await this.#isInMemory(name))) return false;
     const object = unitPath(name);
     const [loadState, fragmentPath] = await Promise.all([
       this.#property(object, UNIT_INTERFACE, "LoadState"),
@@ -234,6 +244,16 @@ export class SystemdUnitManager implements UnitManager {
     const why = hostUnit(name, path, this.#scope.runtimeUnits, origin);
     if (why !== undefined) throw refuse(why);
     return true;
+  }
+
+  async #isInMemory(name: string): Promise<boolean> {
+    try {
+      await this.#manager("GetUnit", "s", [name]);
+      return true;
+    } catch (error) {
+      ignoreUnknownUnit(error);
+      return false;
+    }
   }
 
   #give(member: string, name: string): Promise<Order> {
@@ -251,10 +271,6 @@ export class SystemdUnitManager implements UnitManager {
       if (!(error instanceof BusRefusal)) throw error;
       throw new UnitManagerError("rejected", `Cannot ${what}: systemd refuses: ${error.message}`);
     }
-  }
-
-  async #changeFiles(member: string, signature: string, body: readonly unknown[]): Promise<void> {
-    await this.#manager(member, signature, body);
   }
 
   #manager(
@@ -375,10 +391,6 @@ export class SystemdUnitManager implements UnitManager {
       return undefined;
     }
   }
-}
-
-function sameCondition(a: UnitCondition, b: UnitCondition): boolean {
-  return a.load === b.load && a.active === b.active && a.sub === b.sub && a.result === b.result;
 }
 
 /** A unit that systemd does not have in memory is as stopped, and as forgotten, as can be. */

@@ -1,0 +1,94 @@
+/**
+ * Enablement: the [Install] sections of held units, at runtime only.
+ *
+ * Problem. `Also=` makes systemd's disable take along other units, and a linked unit loses its very link with it: the end of one
+ * held unit would take another one away from systemd.
+ * Idea. systemd's answer lists the links that it took away. Held units among them are linked and enabled again; as that may bring
+ * back what their own Also= names, the links of the unit that goes are looked for at the end.
+ *
+ * Invariants.
+ * - Afterwards every held unit has its link, and its [Install] section in force; the unit that went has no link at all.
+ *
+ * Not here. The unit's own link while it is held (systemd-manager.ts).
+ *
+ * @module
+ */
+import { basename } from "node:path";
+import { type Log, reasonOf } from "../../lib/log.ts";
+import { isUnitName } from "../../model/unit-name.ts";
+import { BusRefusal } from "./bus.ts";
+import { Coalescer } from "./coalescer.ts";
+import { unlinkAll } from "./ownership.ts";
+
+export interface EnablementOptions {
+  /** Calls systemd's manager. */
+  readonly call: (member: string, signature: string, body: readonly unknown[]) => Promise<readonly unknown[]>;
+  /** The text of a unit that is held and is to stay; undefined: it is not, or it goes. */
+  readonly textOf: (name: string) => string | undefined;
+  readonly fileOf: (name: string) => string;
+  readonly runtimeUnits: string;
+  readonly log: Log;
+}
+
+/** A row of DisableUnitFiles' answer, type `a(sss)`: what was done, to which link, and where that pointed. */
+type FileChange = readonly [kind: string, link: string, target: string];
+
+const INSTALL_SECTION = /^\[Install\]$/m;
+
+export function hasInstallSection(text: string): boolean {
+  return INSTALL_SECTION.test(text);
+}
+
+export class Enablement {
+  readonly #options: EnablementOptions;
+  readonly #enabling: Coalescer;
+  readonly #disabling: Coalescer;
+
+  constructor(options: EnablementOptions) {
+    this.#options = options;
+    this.#enabling = new Coalescer(async (names) => {
+      await options.call("EnableUnitFiles", "asbb", [names, true, true]);
+    });
+    this.#disabling = new Coalescer((names) => this.#disableAll(names));
+  }
+
+  enable(name: string): Promise<void> {
+    return this.#enabling.add(name);
+  }
+
+  /** What the file wants to be enabled as may be gone or never have been valid: that is logged, and no failure. */
+  async disable(name: string): Promise<void> {
+    try {
+      await this.#disabling.add(name);
+    } catch (error) {
+      if (!(error instanceof BusRefusal)) throw error;
+      // Also= of another unit has done it.
+      const { log } = this.#options;
+      log[error.errorName.endsWith(".NoSuchUnit") ? "debug" : "notice"](`Cannot disable "${name}": ${error.message}`, {
+        unit: name,
+      });
+    }
+  }
+
+  async #disableAll(names: readonly string[]): Promise<void> {
+    const { call, textOf, fileOf, runtimeUnits } = this.#options;
+    const [changes] = await call("DisableUnitFiles", "asb", [names, true]);
+    const unlinked = (changes as readonly FileChange[]).map(([, link]) => basename(link));
+    const bereft = [...new Set(unlinked)].filter((name) => isUnitName(name) && textOf(name) !== undefined);
+    for (const name of bereft) await this.#restore(name);
+    if (bereft.length > 0) unlinkAll(names.map(fileOf), runtimeUnits);
+  }
+
+  async #restore(name: string): Promise<void> {
+    const { call, textOf, fileOf, log } = this.#options;
+    const text = textOf(name);
+    if (text === undefined) return;
+    try {
+      await call("LinkUnitFiles", "asbb", [[fileOf(name)], true, true]);
+      if (hasInstallSection(text)) await this.#enabling.add(name);
+    } catch (error) {
+      if (!(error instanceof BusRefusal)) throw error;
+      log.warning(`Cannot enable "${name}" again after another unit was disabled: ${reasonOf(error)}`, { unit: name });
+    }
+  }
+}
