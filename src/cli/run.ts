@@ -3,15 +3,7 @@
  *
  * @module
  */
-import {
-  ClientError,
-  DEFAULT_ENDPOINT,
-  type Endpoint,
-  FleetClient,
-  parseEndpoint,
-  type TlsFiles,
-} from "../client/index.ts";
-import { decodeText } from "../lib/text.ts";
+import { ClientError, DEFAULT_ENDPOINT, type Endpoint, FleetClient, parseEndpoint } from "../client/index.ts";
 import { VERSION } from "../lib/version.ts";
 import { SigningError } from "./change.ts";
 import { CliError, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE } from "./command.ts";
@@ -20,6 +12,7 @@ import { FlagValues, splitArguments, UsageError } from "./flags.ts";
 import { applyEnvironment, GLOBAL_FLAGS } from "./global-flags.ts";
 import { Grammar } from "./grammar.ts";
 import { openTunnel, throughTunnel } from "./ssh/open-tunnel.ts";
+import { tlsFiles } from "./tls-files.ts";
 import type { World } from "./world.ts";
 
 const FLEET_ENDPOINT = "unix:///var/run/fleet.sock";
@@ -102,11 +95,7 @@ function refuseUnsupported(flags: FlagValues): void {
 }
 
 function makeClient(flags: FlagValues, endpoint: Endpoint, world: World): FleetClient {
-  const tls: TlsFiles = {
-    ...pem(world, "ca", flags.text("ca-file")),
-    ...pem(world, "cert", flags.text("cert-file")),
-    ...pem(world, "key", flags.text("key-file")),
-  };
+  const tls = tlsFiles(flags, world);
   return new FleetClient({
     fetch: world.fetch,
     endpoint,
@@ -115,13 +104,6 @@ function makeClient(flags: FlagValues, endpoint: Endpoint, world: World): FleetC
     ...(Object.keys(tls).length > 0 && { tls }),
     ...(flags.isOn("debug") && { trace: (line: string) => world.err(`debug: ${line}\n`) }),
   });
-}
-
-function pem(world: World, part: keyof TlsFiles, path: string): TlsFiles {
-  if (path === "") return {};
-  const bytes = world.readFile(path);
-  if (bytes === null) throw new CliError(`Cannot read --${part}-file "${path}": there is no such file`);
-  return { [part]: decodeText(bytes) };
 }
 
 function explain(error: unknown, program: string, world: World): number {

@@ -182,8 +182,26 @@ const CONNECT_REASONS: Readonly<Record<string, string>> = {
   ENOTFOUND: "the host's name is not known",
 };
 
+const UNTRUSTED = "its certificate is signed by no authority that is trusted here. Name its authority: --ca-file";
+/** OpenSSL's and Bun's words for what a server's certificate can have wrong. */
+const CERTIFICATE_REASONS: Readonly<Record<string, string>> = {
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNTRUSTED,
+  UNABLE_TO_GET_ISSUER_CERT: UNTRUSTED,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNTRUSTED,
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNTRUSTED,
+  SELF_SIGNED_CERT_IN_CHAIN: UNTRUSTED,
+  CERT_SIGNATURE_FAILURE: UNTRUSTED,
+  CERT_HAS_EXPIRED: "its certificate has expired",
+  CERT_NOT_YET_VALID: "its certificate is not valid yet. Are both clocks right?",
+  ERR_TLS_CERT_ALTNAME_INVALID: "its certificate is for another host name",
+};
+
 function unreachable(endpoint: Endpoint, error: unknown): ClientError {
   const code = typeof error === "object" && error !== null && "code" in error ? String(error.code) : "";
+  const certificate = CERTIFICATE_REASONS[code];
+  if (certificate !== undefined) {
+    return new ClientError("unreachable", `Cannot trust flt at ${endpoint.text}: ${certificate}`);
+  }
   const why = CONNECT_REASONS[code] ?? reasonOf(error);
   const advice =
     endpoint.socketPath === undefined
