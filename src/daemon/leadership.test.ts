@@ -12,7 +12,7 @@ import { Leadership } from "./leadership.ts";
 function world(options: { readonly failures?: number } = {}) {
   const clock = new ManualClock();
   let failures = options.failures ?? 0;
-  const state = { running: 0, mostAtOnce: 0, begun: 0, depose: () => {}, gate: Promise.resolve() };
+  const state = { running: 0, mostAtOnce: 0, begun: 0, depose: () => {}, onStop: () => {}, gate: Promise.resolve() };
   const leadership = new Leadership({
     clock,
     log: SILENT_LOG,
@@ -26,6 +26,7 @@ function world(options: { readonly failures?: number } = {}) {
       return {
         stop() {
           state.running--;
+          state.onStop();
           return Promise.resolve();
         },
       };
@@ -82,5 +83,54 @@ describe("Leadership", () => {
     gate.resolve();
     await stopped;
     expect(state.running).toBe(0);
+  });
+
+  test("raft's word is not lost, however few microtasks after the last change it comes", async () => {
+    for (let delay = 0; delay < 20; delay++) {
+      const { leadership, state } = world();
+      leadership.set(true);
+      await settle();
+      leadership.set(false);
+      for (let i = 0; i < delay; i++) await Promise.resolve();
+      leadership.set(true);
+      await settle();
+      expect([delay, state.running]).toEqual([delay, 1]);
+    }
+  });
+
+  test("an engine that finds itself deposed while it is being stopped does not come back unasked", async () => {
+    const { leadership, state } = world();
+    state.onStop = () => state.depose();
+    leadership.set(true);
+    await settle();
+    leadership.set(false);
+    await settle();
+    expect([state.begun, state.running]).toEqual([1, 0]);
+  });
+
+  test("the late word of an engine that is gone does not end its successor", async () => {
+    const { leadership, state } = world();
+    leadership.set(true);
+    await settle();
+    const late = state.depose;
+    leadership.set(false);
+    leadership.set(true);
+    await settle();
+    leadership.set(false);
+    await settle();
+    leadership.set(true);
+    await settle();
+    const begun = state.begun;
+    late();
+    await settle();
+    expect([state.begun, state.running]).toEqual([begun, 1]);
+  });
+
+  test("after stop() nothing starts an engine again", async () => {
+    const { leadership, state } = world();
+    await leadership.stop();
+    leadership.set(true);
+    await settle();
+    expect(state.begun).toBe(0);
   });
 });

@@ -26,14 +26,20 @@ export interface LeadershipPorts {
   become(onDeposed: () => void): Promise<Leading>;
 }
 
+interface Office {
+  isDeposed: boolean;
+}
+
 /** Between tries to take the key while raft says that this member leads: long enough for an election to settle. */
 const RETRY_MS = 250;
 
 export class Leadership {
   readonly #ports: LeadershipPorts;
   #wanted = false;
+  #isStopped = false;
   #leading: Leading | null = null;
-  #isDeposed = false;
+  /** The present engine's term of office: an engine that is gone, or going, deposes nobody. */
+  #office: Office | null = null;
   #settling: Promise<void> | null = null;
   #wake = new AbortController();
 
@@ -48,35 +54,43 @@ export class Leadership {
 
   /** Raft's word on whether this member leads. */
   set(wanted: boolean): void {
-    this.#wanted = wanted;
+    this.#wanted = wanted && !this.#isStopped;
     this.#wake.abort();
-    this.#settling ??= this.#settle().finally(() => {
-      this.#settling = null;
-    });
+    if (this.#settling === null && !this.#isSettled) this.#settling = this.#settle();
   }
 
-  /** Resolves when no engine runs here any more. */
+  /** Resolves when no engine runs here any more; from now on nothing starts one again. */
   async stop(): Promise<void> {
+    this.#isStopped = true;
     this.set(false);
     await this.#settling;
   }
 
+  get #isSettled(): boolean {
+    return this.#wanted === (this.#leading !== null) && this.#office?.isDeposed !== true;
+  }
+
+  /** Called only when something is to be done, so that it has awaited before it is over. */
   async #settle(): Promise<void> {
-    while (this.#wanted !== (this.#leading !== null) || this.#isDeposed) {
+    while (!this.#isSettled) {
       this.#wake = new AbortController();
       if (this.#leading !== null) await this.#resign();
       else if (!(await this.#become())) await pause(this.#ports.clock, RETRY_MS, this.#wake.signal);
     }
+    // In the same step as the last look: a wish that comes a microtask later finds the loop gone, and starts it.
+    this.#settling = null;
   }
 
   async #become(): Promise<boolean> {
     const { log } = this.#ports;
-    this.#isDeposed = false;
+    const office: Office = { isDeposed: false };
+    this.#office = office;
     try {
-      this.#leading = await this.#ports.become(() => this.#deposed());
+      this.#leading = await this.#ports.become(() => this.#deposed(office));
       log.notice("This machine leads: the engine runs here");
       return true;
     } catch (error) {
+      this.#office = null;
       log.info("Taking the engine's leadership failed; trying again while raft's leader is here", {
         reason: reasonOf(error),
       });
@@ -88,7 +102,7 @@ export class Leadership {
     const { log } = this.#ports;
     const leading = this.#leading;
     this.#leading = null;
-    this.#isDeposed = false;
+    this.#office = null;
     try {
       await leading?.stop();
     } catch (error) {
@@ -98,8 +112,9 @@ export class Leadership {
   }
 
   /** The store refused the engine: another one took the key. While raft says that this member leads, take it back. */
-  #deposed(): void {
-    this.#isDeposed = true;
+  #deposed(office: Office): void {
+    if (this.#office !== office) return;
+    office.isDeposed = true;
     this.#ports.log.notice("Another engine took the leadership key");
     this.set(this.#wanted);
   }
