@@ -183,6 +183,56 @@ test("a keep-alive that is read before any timer after a pause is not answered o
   expect(await asked).toMatchObject({ code: "unavailable" });
 });
 
+test("a pause does not make a lease live on whose end is in the log already", async () => {
+  const office = new Office();
+  office.leases.lead();
+  await settle();
+  office.grant(1, 3_000);
+  office.grant(2, 60_000);
+  const fate = Promise.withResolvers<void>();
+  office.revoke = () => fate.promise;
+  await office.clock.advance(3_100);
+  expect(office.revoked).toEqual([[1]]);
+  await office.stall(10_000);
+  const asked = office.keepAlive(1, 60_000).catch((error: unknown) => error);
+  await office.clock.advance(1_000);
+  expect(office.leases.active).toBe(true);
+  fate.resolve();
+  await settle();
+  expect(await asked).toMatchObject({ code: "lease-not-found" });
+  expect((await office.keepAlive(2)).id).toBe(2);
+});
+
+test("another term of office waits for no end that the last one wanted", async () => {
+  const office = new Office();
+  office.leases.lead();
+  await settle();
+  office.grant(1, 3_000);
+  office.revoke = () => new Promise(() => {});
+  await office.clock.advance(3_100);
+  office.leases.depose();
+  office.leases.lead();
+  await settle();
+  expect((await office.keepAlive(1)).id).toBe(1);
+});
+
+test("a pause is noticed also when the only lease's end was lost before", async () => {
+  const office = new Office();
+  office.leases.lead();
+  await settle();
+  office.grant(1, 3_000);
+  const fate = Promise.withResolvers<void>();
+  office.revoke = () => fate.promise;
+  await office.clock.advance(3_600);
+  fate.reject(new Error("lost"));
+  await settle();
+  await office.keepAlive(1);
+  office.confirm = () => new Promise(() => {});
+  await office.stall(10_000);
+  await office.clock.advance(500);
+  expect(office.revoked).toEqual([[1]]);
+});
+
 test("one timer and one beat, however many leases; none without leases", async () => {
   const office = new Office();
   office.leases.lead();

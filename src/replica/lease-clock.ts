@@ -78,18 +78,27 @@ export class LeaseClock {
   /** This member leads now. */
   lead(): void {
     this.depose();
+    this.#begin();
+  }
+
+  /** It leads no longer: nothing ends here any more. What it wanted to end is settled before the next leader is confirmed. */
+  depose(): void {
+    this.#suspend();
+    this.#ending.clear();
+  }
+
+  #begin(): void {
     const office = new AbortController();
     this.#office = office;
     void this.#activate(office.signal);
   }
 
-  /** It leads no longer: nothing ends here any more. */
-  depose(): void {
+  /** Ends become open again, but for those in the log: in the same term they may be committed after the confirmation. */
+  #suspend(): void {
     this.#office?.abort();
     this.#office = null;
     this.#active = false;
     this.#deadlines.clear();
-    this.#ending.clear();
     this.#beat?.cancel();
     this.#beat = null;
     this.#tellWaiting();
@@ -104,7 +113,7 @@ export class LeaseClock {
   async keepAlive(id: LeaseId, patience: Patience): Promise<Lease> {
     await this.#settled(id, patience);
     const { lease } = this.#ports.store.lease(id);
-    this.#deadlines.set(id, this.#ports.clock.now() + lease.ttlMs);
+    this.#renew(lease);
     return lease;
   }
 
@@ -157,7 +166,12 @@ export class LeaseClock {
   }
 
   #renew({ id, ttlMs }: Lease): void {
-    this.#deadlines.set(id, this.#ports.clock.now() + ttlMs);
+    this.#dueIn(id, ttlMs);
+  }
+
+  /** Wherever there is a deadline, there is a beat. */
+  #dueIn(id: LeaseId, ms: number): void {
+    this.#deadlines.set(id, this.#ports.clock.now() + ms);
     this.#armBeat();
   }
 
@@ -196,7 +210,7 @@ export class LeaseClock {
 
   #later(ids: readonly LeaseId[]): void {
     for (const id of ids) {
-      if (this.#ports.store.leases.get(id)) this.#deadlines.set(id, this.#ports.clock.now() + RETRY_MS);
+      if (this.#ports.store.leases.get(id)) this.#dueIn(id, RETRY_MS);
     }
   }
 
@@ -217,7 +231,8 @@ export class LeaseClock {
     this.#ports.log.warning("This process was stopped or starved: every lease gets its full time again", {
       stalledMs: Math.round(sinceBeatMs - BEAT_MS),
     });
-    this.lead();
+    this.#suspend();
+    this.#begin();
     return true;
   }
 }
