@@ -123,6 +123,7 @@ export class Agent {
       timeoutMs: requestTimeoutMs,
       report: (name) => this.#runner.report(name),
       names: () => this.#runner.names(),
+      underWay: () => Math.max(this.#runner.busy, this.#jobs.running),
       onLeaseLost: (session) => this.#membership.leaseLost(session),
     });
   }

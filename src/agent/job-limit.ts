@@ -39,6 +39,11 @@ export class JobLimit {
     return this.#waiting.size;
   }
 
+  /** Jobs that systemd has not ended. */
+  get running(): number {
+    return this.#all;
+  }
+
   /**
    * Resolves when there is room, with what is to be called when the job has ended (calling it again does nothing);
    * with null when the signal was aborted first.

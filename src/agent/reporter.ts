@@ -2,8 +2,9 @@
  * Reporter: keeps this machine's `state/` keys as the units are.
  *
  * Idea. Names are marked, reports are built when they are sent. The first mark is sent at once; what is marked while a
- * publication is on its way goes together in the next one. So a single start is published without delay, and a thousand
- * starts in a few transactions, with no timer in between.
+ * publication is on its way goes together in the next one. While many units change there is a rest between the two, the
+ * longer the more are under way: each publication costs every member a sync, a write to its view and an event for whoever
+ * watches. So a single start is published without delay, and a thousand starts in a few transactions.
  *
  * Invariants.
  * - At most one publication at a time: an older report never overtakes a newer one.
@@ -20,6 +21,10 @@ import { Backoff } from "./backoff.ts";
 
 /** Reports in one publication; the session cuts them into transactions. */
 const BATCH_MAX = 512;
+/** Rest after a publication: none for so many units, then by each further one, and never as long as an onlooker would mind. */
+const RESTLESS_UNITS = 8;
+const REST_PER_UNIT_MS = 1;
+const REST_MAX_MS = 100;
 const RETRY_FIRST_MS = 100;
 const RETRY_LAST_MS = 2000;
 
@@ -32,6 +37,8 @@ export interface ReporterOptions {
   readonly report: (name: string) => UnitReport | undefined;
   /** All that there is to report. */
   readonly names: () => Iterable<string>;
+  /** How many units are on their way to another state. */
+  readonly underWay: () => number;
   /** The store says that this session's lease is over. */
   readonly onLeaseLost: (session: MachineSession) => void;
 }
@@ -44,6 +51,8 @@ export class Reporter {
   #session: MachineSession | null = null;
   #flushing: Promise<void> | null = null;
   #retry: Timer | null = null;
+  #rest: Timer | null = null;
+  #publishedAtMs = Number.NEGATIVE_INFINITY;
   #stop = new AbortController();
 
   constructor(options: ReporterOptions) {
@@ -72,6 +81,7 @@ export class Reporter {
     this.#published.clear();
     this.#retry?.cancel();
     this.#retry = null;
+    this.#endRest();
     this.#backoff.reset();
   }
 
@@ -83,10 +93,33 @@ export class Reporter {
 
   #kick(): void {
     if (this.#flushing !== null || this.#retry !== null || this.#session === null || this.#marked.size === 0) return;
+    if (this.#rests()) return;
     this.#flushing = this.#flush(this.#session, this.#stop.signal).finally(() => {
       this.#flushing = null;
+      this.#publishedAtMs = this.#options.clock.now();
       this.#kick();
     });
+  }
+
+  /** Looked at with each mark: when the last units have arrived there is nothing to wait for any more. */
+  #rests(): boolean {
+    const { clock, underWay } = this.#options;
+    const restMs = Math.min(REST_MAX_MS, (underWay() - RESTLESS_UNITS) * REST_PER_UNIT_MS);
+    const leftMs = this.#publishedAtMs + restMs - clock.now();
+    if (leftMs <= 0) {
+      this.#endRest();
+      return false;
+    }
+    this.#rest ??= clock.after(leftMs, () => {
+      this.#rest = null;
+      this.#kick();
+    });
+    return true;
+  }
+
+  #endRest(): void {
+    this.#rest?.cancel();
+    this.#rest = null;
   }
 
   async #flush(session: MachineSession, signal: AbortSignal): Promise<void> {

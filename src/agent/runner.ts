@@ -55,6 +55,11 @@ export class Runner {
     this.#options = options;
   }
 
+  /** Units whose tasks are being done. */
+  get busy(): number {
+    return this.#chains;
+  }
+
   names(): Iterable<string> {
     return this.#records.keys();
   }
