@@ -15,8 +15,11 @@ const EXAMPLE = `${import.meta.dir}/../../examples/flt-user.service`;
 const UID = "1000";
 const HOME = "/home/alice";
 const RUNTIME = `/run/user/${UID}`;
-/** These hosts boot with an empty /etc: what a distribution puts there for logind and user managers. */
-const PAM = "account required pam_permit.so\nsession required pam_permit.so\nsession optional pam_systemd.so\n";
+/** These hosts boot with an empty /etc: what a distribution puts there for user managers. pam_env stands in for a pam_systemd that is missing. */
+const PAM = [
+  ...["account required pam_permit.so", "session required pam_permit.so", "session required pam_env.so"],
+  ...["session optional pam_systemd.so", ""],
+].join("\n");
 const TALKER = '[Service]\nExecStart=/bin/sh -c "while :; do echo hello from $(id -u); sleep 0.2; done"\n';
 
 /** What a login gives alice, without the login: her id and the directory that logind made for her. */
@@ -55,8 +58,10 @@ hostSuite("a user's own flt", { hosts: 1, flt: "installed" }, (suite) => {
     const host = cluster.host("h1");
     const masked = ["systemd-logind.service", "systemd-user-sessions.service"];
     await host.mustRun(["rm", ...masked.map((unit) => `/etc/systemd/system/${unit}`)]);
-    await host.mustRun(["mkdir", "-p", "/etc/pam.d"]);
+    await host.mustRun(["mkdir", "-p", "/etc/pam.d", "/etc/security"]);
+    await host.write("/etc/security/pam_env.conf", "");
     await host.write("/etc/pam.d/systemd-user", PAM);
+    await host.write("/etc/environment", `XDG_RUNTIME_DIR=${RUNTIME}\n`);
     await host.mustRun(["systemctl", "daemon-reload"]);
     await host.mustRun(["systemctl", "start", "systemd-logind.service"]);
     await host.mustRun(["useradd", "--create-home", `--uid=${UID}`, "alice"]);
