@@ -160,7 +160,8 @@ export interface CoreConfig {
   /** Appends in flight to one follower, in messages and in bytes. */
   readonly maxInflightMessages: number;
   readonly maxInflightBytes: number;
-  /** The leader refuses proposals while this much is not committed yet; a single entry is always taken by an idle leader. */
+  /** The leader refuses proposals while this much is not committed yet; a single entry is always taken by an idle leader.
+   *  A follower takes no more entries while this much found no room on its disk. */
   readonly maxUncommittedBytes: number;
   /** Most bytes of committed entries in one Ready. */
   readonly maxCommittedBytes: number;

@@ -20,6 +20,8 @@ export function acceptAppend(state: SharedState, message: Of<"append">): void {
     replyAccepted(state, message.from, log.commit);
     return;
   }
+  // The disk takes nothing: what cannot be written is not piled up either. As if the message had been lost.
+  if (message.entries.length > 0 && log.unstableBytes > state.config.maxUncommittedBytes) return;
   if (log.append(message.prevIndex, message.prevTerm, message.entries)) {
     const lastIndex = message.prevIndex + message.entries.length;
     log.commitTo(Math.min(message.commit, lastIndex));

@@ -27,6 +27,7 @@ export class RaftLog {
   #offset: LogIndex = 0;
   #offsetTerm: Term = 0;
   #entryBytes = 0;
+  #unstableBytes = 0;
   #stable: LogIndex;
   #commit: LogIndex;
   #applied: LogIndex;
@@ -40,6 +41,7 @@ export class RaftLog {
     this.#offsetTerm = snapshot?.term ?? 0;
     this.#push(entries.filter((entry) => entry.index > this.#offset));
     this.#stable = this.lastIndex;
+    this.#unstableBytes = 0;
     this.#applied = this.#offset;
     // The commit index on disk is only a hint; when the entries below it never got there, neither did our word for them.
     this.#commit = Math.min(Math.max(commit, this.#offset), this.lastIndex);
@@ -56,6 +58,10 @@ export class RaftLog {
   }
   get entryBytes(): number {
     return this.#entryBytes;
+  }
+  /** Bytes of data in the entries that are not on disk yet. */
+  get unstableBytes(): number {
+    return this.#unstableBytes;
   }
   get stable(): LogIndex {
     return this.#stable;
@@ -165,7 +171,9 @@ export class RaftLog {
 
   /** The caller wrote entries up to here; they count only if they were not replaced meanwhile. */
   stableTo(index: LogIndex, term: Term): void {
-    if (index > this.#stable && this.matches(index, term)) this.#stable = index;
+    if (index <= this.#stable || !this.matches(index, term)) return;
+    this.#unstableBytes -= this.bytesBetween(this.#stable + 1, index);
+    this.#stable = index;
   }
 
   /** Committed entries that the caller has to apply; none while a snapshot waits. */
@@ -184,6 +192,7 @@ export class RaftLog {
     assert(snapshot.index > this.#commit, `snapshot ${snapshot.index} is ahead of commit ${this.#commit}`);
     this.#entries = [];
     this.#entryBytes = 0;
+    this.#unstableBytes = 0;
     this.#offset = snapshot.index;
     this.#offsetTerm = snapshot.term;
     this.#stable = snapshot.index;
@@ -231,12 +240,14 @@ export class RaftLog {
       assert(entry.term >= this.lastTerm, `term ${entry.term} of entry ${entry.index} is not below ${this.lastTerm}`);
       this.#entries.push(entry);
       this.#entryBytes += entry.data.length;
+      this.#unstableBytes += entry.data.length;
     }
   }
 
   #truncateFrom(index: LogIndex): void {
     if (index > this.lastIndex) return;
     this.#entryBytes -= this.bytesBetween(index, this.lastIndex);
+    this.#unstableBytes -= this.bytesBetween(Math.max(index, this.#stable + 1), this.lastIndex);
     this.#entries.length = index - this.#offset - 1;
     this.#stable = Math.min(this.#stable, index - 1);
   }

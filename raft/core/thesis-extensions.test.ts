@@ -4,9 +4,10 @@
  * @module
  */
 import { describe, expect, test } from "bun:test";
-import { CoreCluster, encode, logOfTerms } from "../../test/fakes/core-cluster.ts";
+import { CORE_DEFAULTS, CoreCluster, encode, logOfTerms } from "../../test/fakes/core-cluster.ts";
 import { InvariantError } from "../assert.ts";
 import type { CoreConfig } from "../types.ts";
+import { RaftCore } from "./raft-core.ts";
 
 const THREE = { voters: [1, 2, 3], learners: [] };
 
@@ -344,4 +345,52 @@ describe("thesis 10.2: performance", () => {
 
 test("the door: an advance without a ready is the caller's mistake, and ends it", () => {
   expect(() => three().core(1).advance()).toThrow(InvariantError);
+});
+
+describe("a full disk", () => {
+  /** Three cores that hear each other at once; node 3 has no room for entries while `isFull`. */
+  function withFullDisk() {
+    const world = { isFull: false, cores: new Map<number, RaftCore>() };
+    for (const id of [1, 2, 3]) {
+      const start = { hardState: { term: 0, vote: 0, commit: 0 }, snapshot: null, entries: [] };
+      world.cores.set(id, new RaftCore({ ...CORE_DEFAULTS, id, membership: THREE }, start));
+    }
+    const pump = () => {
+      for (let isBusy = true; isBusy; ) {
+        isBusy = false;
+        for (const [id, core] of world.cores) {
+          const ready = core.ready();
+          if (ready === null) continue;
+          const hasNoRoom = world.isFull && id === 3 && ready.entries.length > 0;
+          core.advance(!hasNoRoom);
+          const sent = ready.messages.filter((m) => !hasNoRoom || m.kind !== "append-reply" || m.rejected);
+          for (const message of sent) world.cores.get(message.to)?.step(message);
+          // What found no room comes again with every Ready: that alone is no progress.
+          isBusy ||= !hasNoRoom || sent.length > 0;
+        }
+      }
+    };
+    return { world, pump };
+  }
+
+  test("a follower without room does not pile up in memory what it cannot write, and catches up later", () => {
+    const { world, pump } = withFullDisk();
+    const [leader, full] = [world.cores.get(1), world.cores.get(3)];
+    leader?.campaign();
+    pump();
+    world.isFull = true;
+    for (let round = 0; round < 400; round++) {
+      for (let i = 0; i < 3; i++) leader?.propose(new Uint8Array(900));
+      for (const core of world.cores.values()) core.tick();
+      pump();
+    }
+    expect(leader?.commit).toBe(1201);
+    expect(full?.entryBytes).toBeLessThan(CORE_DEFAULTS.maxUncommittedBytes + 2 * CORE_DEFAULTS.maxAppendBytes);
+    world.isFull = false;
+    for (let round = 0; round < 400; round++) {
+      for (const core of world.cores.values()) core.tick();
+      pump();
+    }
+    expect([full?.commit, full?.applied]).toEqual([1201, 1201]);
+  });
 });
