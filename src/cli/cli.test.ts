@@ -73,6 +73,8 @@ describe("the command line itself", () => {
       [["list-machines", "--full=maybe"], 2, "only true and false"],
       [["--ca-file=/nope", "list-machines"], 1, "there is no such file"],
       [["start", "--block-attempts=-1", "hello.service"], 2, "--block-attempts=-1"],
+      [["start", "--block-attempts", "hello.service"], 2, "--block-attempts=hello.service"],
+      [["stop", "--block-attempts", "hello.service"], 2, "--block-attempts=hello.service"],
     ];
     for (const [argv, status, words] of cases) {
       const result = await world.run(...argv);

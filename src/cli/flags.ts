@@ -123,7 +123,7 @@ function takeShort(word: string, rest: string[], flags: readonly Flag[], given: 
   for (let at = 1; at < word.length; at++) {
     const letter = word[at];
     const flag = flags.find((candidate) => candidate.short === letter);
-    if (flag === undefined) throw new UsageError(`Unknown flag "-${letter}" in "${word}"`);
+    if (flag === undefined) throw new UsageError(`Unknown flag "-${letter}"${word.length > 2 ? ` in "${word}"` : ""}`);
     const attached = word.slice(at + 1);
     if (flag.value !== undefined) {
       take(flag, attached === "" ? null : attached.replace(/^=/, ""), rest, given);

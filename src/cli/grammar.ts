@@ -94,7 +94,8 @@ export class Grammar {
   help(command: Command | null): string {
     this.#cac.unsetMatchedCommand();
     if (command !== null) this.#parse(command.name, []);
-    this.#shape = (sections) => (command === null ? overview(this.#program, sections) : about(command, sections));
+    this.#shape = (sections) =>
+      command === null ? overview(this.#program, sections) : about(this.#program, command, sections);
     return captured(() => this.#cac.outputHelp());
   }
 }
@@ -125,7 +126,7 @@ function overview(program: string, sections: Section[]): Section[] {
   ].map(trimmed);
 }
 
-function about(command: Command, sections: Section[]): Section[] {
+function about(program: string, command: Command, sections: Section[]): Section[] {
   const [, usage] = sections;
   const options = sections.find(({ title }) => title === "Options")?.body.split("\n") ?? [];
   const examples = sections.find(({ title }) => title === "Examples");
@@ -135,8 +136,8 @@ function about(command: Command, sections: Section[]): Section[] {
     ...(usage === undefined ? [] : [usage]),
     { body: wrap(command.description, 100).join("\n") },
     ...(own.length === 0 ? [] : [{ title: "Options", body: own.join("\n") }]),
-    { title: "Global options", body: options.slice(command.flags.length).join("\n") },
     ...(examples === undefined ? [] : [examples]),
+    { body: `The options of all commands (--endpoint, --tunnel, …): \`${program} help\`.` },
   ].map(trimmed);
 }
 

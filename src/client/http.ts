@@ -180,6 +180,7 @@ const CONNECT_REASONS: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
   EPERM: "permission denied",
   ENOTFOUND: "the host's name is not known",
+  EAI_AGAIN: "the host's name is not known, or no name server answers",
 };
 
 const UNTRUSTED = "its certificate is signed by no authority that is trusted here. Name its authority: --ca-file";

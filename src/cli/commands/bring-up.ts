@@ -31,12 +31,13 @@ export interface BringUp {
 
 export async function bringUp(context: CommandContext, wish: BringUp): Promise<number> {
   refuseSigning(context);
+  // Before the units are counted: a flag without its value has taken the first of them for it.
+  const patience = wish.verb === null ? null : patienceMs(context);
   if (context.args.length === 0) {
     note(context, "No units given");
     return EXIT_OK;
   }
   const units = unitArguments(context.args);
-  const patience = wish.verb === null ? null : patienceMs(context);
   const watch = await UnitWatch.open(
     context,
     units.map((unit) => unit.name),

@@ -4,6 +4,7 @@
  * @module
  */
 import type { UnitEvent } from "../../model/events.ts";
+import { patienceMs } from "../change.ts";
 import { type CommandContext, EXIT_OK, EXIT_UNKNOWN_UNIT, note } from "../command.ts";
 import { unitArguments } from "../resolve.ts";
 import { UnitWatch } from "../watch.ts";
@@ -22,6 +23,8 @@ export async function withKnownUnits(
   context: CommandContext,
   act: (watch: UnitWatch, units: readonly KnownUnit[]) => Promise<number>,
 ): Promise<number> {
+  // Refuses a bad value before anything is done, also where the flag has taken the only unit for it.
+  patienceMs(context);
   if (context.args.length === 0) {
     note(context, "No units given");
     return EXIT_OK;
