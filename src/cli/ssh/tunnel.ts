@@ -26,6 +26,8 @@ const READY_WORD = "flt-tunnel-is-open";
 const MAX_SHARED_SESSIONS = 8;
 /** A dead peer is noticed after some 15 s: before the event stream's own watch. */
 const ALIVE_OPTIONS = ["-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"];
+/** ssh ends at once when it is told to; what does not is ended. */
+const STOP_MS = 2_000;
 /** Ctrl-C goes to every process of the terminal; this one is to be ended by us alone. */
 const IGNORE_INTERRUPT = 'trap "" INT; exec "$@"';
 
@@ -155,7 +157,11 @@ class Bridge implements Tunnel {
     for (const connection of this.#connections) connection.destroy();
     const ends = [...this.#children].map((child) => {
       return new Promise<void>((resolve) => {
-        child.once("close", () => resolve());
+        const insist = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
+        child.once("close", () => {
+          clearTimeout(insist);
+          resolve();
+        });
         child.kill("SIGTERM");
       });
     });
