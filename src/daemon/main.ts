@@ -206,6 +206,7 @@ const EXPECTED = new Set([
   "newer-format",
   "in-use",
   "corrupt-log",
+  "disk-full",
 ]);
 
 function isExpected(error: unknown): error is Error {
