@@ -5,9 +5,10 @@
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
-import { connect, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { type ApiListener, listenApi } from "./api-listener.ts";
+import { HttpConnections } from "./http-connections.ts";
 
 const MEGABYTE = 1024 * 1024;
 const folder = mkdtempSync(`${tmpdir()}/flt-http-`);
@@ -133,6 +134,15 @@ test("a body without end ends its connection soon after the answer", async () =>
   expect(seen).toStartWith("HTTP/1.1 415 ");
 });
 
+test("thousands of requests in one go are not taken up", async () => {
+  const flood = "GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(5000);
+  const answers = await raw(flood, /$^/).catch(() => "");
+  expect(answers.match(/HTTP/g)?.length ?? 0).toBeLessThan(5000);
+  const last = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+  const some = await raw("GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(49) + last, /$^/);
+  expect(some.match(/HTTP\/1.1 200/g)).toHaveLength(50);
+});
+
 test("what is no HTTP, or no request that can be served, is refused", async () => {
   expect(await raw("hello\r\n\r\n", /\r\n\r\n/)).toStartWith("HTTP/1.1 400 ");
   expect(await raw("M-SEARCH / HTTP/1.1\r\nHost: x\r\n\r\n", /\}$/)).toContain('"method":"M-SEARCH"');
@@ -204,3 +214,32 @@ test("close ends what is under way", async () => {
   await streams.aborted;
   expect(await reading).toBeInstanceOf(Error);
 });
+
+test("a client that stops in the middle of its body is not waited for; one that only listens is", async () => {
+  const heard = Promise.withResolvers<unknown>();
+  const connections = new HttpConnections(async (request) => {
+    if (request.method === "GET") return endless(request, 10);
+    await request.bytes().catch((error: unknown) => heard.resolve(error));
+    return new Response(null, { status: 204 });
+  }, 150);
+  const server = createServer((socket) => connections.take(socket));
+  const own = `${folder}/idle.sock`;
+  await new Promise<void>((resolve) => server.listen(own, resolve));
+  const listening = connect(own);
+  listening.write("GET /stream HTTP/1.1\r\nHost: flt\r\n\r\n");
+  await new Promise<void>((resolve) => listening.once("data", () => resolve()));
+  let isListening = true;
+  listening.on("close", () => {
+    isListening = false;
+  });
+  const stalled = connect(own);
+  stalled.on("error", () => undefined);
+  const closed = new Promise<void>((resolve) => stalled.once("close", () => resolve()));
+  stalled.write("POST /echo HTTP/1.1\r\nHost: flt\r\nContent-Length: 100\r\n\r\nhalf");
+  await closed;
+  expect(String(await heard.promise)).toContain("The client left before its request ended");
+  expect(isListening).toBe(true);
+  listening.destroy();
+  server.close();
+  connections.close();
+}, 3_000);

@@ -11,7 +11,8 @@
  * - A request's body is read as far as the handler asks, and never beyond MAX_BODY_BYTES: then the connection ends. What comes
  *   after the answer is thrown away, for LINGER_MS.
  * - close() answers what has been asked, if that takes no longer than GRACE_MS.
- * - A connection without a request ends after IDLE_MS; with one it may be silent for ever (events, journal -f).
+ * - A connection without a request, or in the middle of one, ends after IDLE_MS of silence; once the request is whole it may be
+ *   silent for ever (events, journal -f).
  *
  * @module
  */
@@ -25,20 +26,28 @@ const MAX_BODY_BYTES = 8 * 1024 * 1024;
 /** How much of a body may wait for the handler. */
 const BODY_BUFFER_BYTES = 64 * 1024;
 const IDLE_MS = 120_000;
+/** Requests of one connection without an answer. Clients send one at a time; who sends thousands in one go wants our memory. */
+const UNANSWERED_MAX = 64;
 /** When the daemon ends: how long requests that have no answer yet may wait for it. Streams are ended at once. */
 const GRACE_MS = 500;
 /** A client that was answered before it had said everything may end its sentence: a close in the middle costs it the answer. */
 const LINGER_MS = 1000;
 
+interface Connection {
+  /** Waits for its first request, for an answer, reads one, or nothing. */
+  doing: "new" | "asking" | "reading" | "idle";
+  unanswered: number;
+}
+
 export class HttpConnections {
   readonly #server: Server;
   readonly #handler: HttpHandler;
-  /** What each connection does: waits for its first request, for an answer, reads one, or nothing. */
-  readonly #sockets = new Map<Socket, "new" | "asking" | "reading" | "idle">();
+  readonly #sockets = new Map<Socket, Connection>();
   #isClosing = false;
 
-  constructor(handler: HttpHandler) {
+  constructor(handler: HttpHandler, idleMs = IDLE_MS) {
     this.#handler = handler;
+    this.#idleMs = idleMs;
     // The idle timer below is the only one: node's would end a connection just when a client takes it up again.
     this.#server = createServer({ keepAliveTimeout: 0, requestTimeout: 0 }, (message, reply) => {
       void this.#serve(message, reply);
@@ -50,9 +59,9 @@ export class HttpConnections {
   }
 
   take(socket: Socket): void {
-    this.#sockets.set(socket, "new");
+    this.#sockets.set(socket, { doing: "new", unanswered: 0 });
     socket.once("close", () => this.#sockets.delete(socket));
-    socket.setTimeout(IDLE_MS, () => socket.destroy());
+    socket.setTimeout(this.#idleMs, () => socket.destroy());
     // A connection that breaks is its request's concern, which hears of it by its own close.
     socket.on("error", () => socket.destroy());
     this.#server.emit("connection", socket);
@@ -61,7 +70,7 @@ export class HttpConnections {
   /** Ends all connections; the listener accepts no more by now. */
   close(): void {
     this.#isClosing = true;
-    for (const [socket, doing] of this.#sockets) {
+    for (const [socket, { doing }] of this.#sockets) {
       if (doing === "idle") socket.destroy();
       else if (doing === "reading") socket.destroySoon();
     }
@@ -78,20 +87,25 @@ export class HttpConnections {
 
   async #serve(message: IncomingMessage, reply: ServerResponse): Promise<void> {
     const { socket } = message;
+    const connection = this.#sockets.get(socket);
+    if (connection === undefined || ++connection.unanswered > UNANSWERED_MAX) {
+      socket.destroy();
+      return;
+    }
     socket.setTimeout(0);
-    this.#sockets.set(socket, "asking");
+    connection.doing = "asking";
     const gone = new AbortController();
     const body = new RequestBody(message);
     reply.once("close", () => {
       body.drain();
       if (!message.complete) endUnlessComplete(message);
-      this.#rest(socket);
+      this.#rest(socket, connection);
       if (!reply.writableFinished) gone.abort();
     });
     try {
       const request = toRequest(message, body, gone.signal);
       const response = request === null ? refusal() : await this.#handler(request);
-      this.#sockets.set(socket, "reading");
+      connection.doing = "reading";
       await send(response, reply);
     } catch {
       // The answer broke off in the middle: its reader must not take it for whole. Who failed has logged it.
@@ -99,13 +113,13 @@ export class HttpConnections {
     }
   }
 
-  #rest(socket: Socket): void {
-    if (this.#isClosing) {
-      socket.destroySoon();
-      return;
-    }
-    if (this.#sockets.has(socket)) this.#sockets.set(socket, "idle");
-    socket.setTimeout(IDLE_MS);
+  /** One answer is out; others may still be due on this connection. */
+  #rest(socket: Socket, connection: Connection): void {
+    connection.unanswered -= 1;
+    if (connection.unanswered > 0) return;
+    connection.doing = "idle";
+    if (this.#isClosing) socket.destroySoon();
+    else socket.setTimeout(IDLE_MS);
   }
 }
 
@@ -115,6 +129,12 @@ function endUnlessComplete(message: IncomingMessage): void {
   }, LINGER_MS);
   message.once("end", () => clearTimeout(timer));
   message.socket.once("close", () => clearTimeout(timer));
+}
+
+/** Whether a body will be read: what comes with a GET or HEAD is not looked at. */
+function bringsBody({ method, headers }: IncomingMessage): boolean {
+  const isAnnounced = headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined;
+  return isAnnounced && method !== "GET" && method !== "HEAD";
 }
 
 /** null for what HTTP allows and no Request can say. */
@@ -129,12 +149,8 @@ function toRequest(message: IncomingMessage, body: RequestBody, signal: AbortSig
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     fields.append(rawHeaders[index] ?? "", rawHeaders[index + 1] ?? "");
   }
-  const hasBody = headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined;
   const init = { method, headers: fields, signal };
-  const request =
-    hasBody && method !== "GET" && method !== "HEAD"
-      ? new Request(url, { ...init, body: body.stream() })
-      : new Request(url, init);
+  const request = bringsBody(message) ? new Request(url, { ...init, body: body.stream() }) : new Request(url, init);
   // Bun makes a GET of a method that it does not know.
   return request.method === method ? request : null;
 }
