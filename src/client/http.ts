@@ -79,6 +79,8 @@ export async function* requestStream(options: HttpOptions, request: HttpRequest)
     for await (const chunk of response.body) {
       yield chunk;
     }
+    // A connection that is closed under an abort may look like the end of the body.
+    if (request.signal?.aborted === true) throw new Error("The body may be cut short");
   } catch (error) {
     throw guard.explain(error);
   } finally {

@@ -166,4 +166,16 @@ describe("status and journal", () => {
     expect((await world.run("journal", "hello", "everywhere")).status).toBe(1);
     expect((await world.run("journal", "--lines=many", "hello")).status).toBe(2);
   });
+
+  test("Ctrl-C ends a journal that is followed with 130, however its connection ends", async () => {
+    const body = new TransformStream<Uint8Array, Uint8Array>();
+    world.answer = (path) => (path.endsWith("/journal") ? new Response(body.readable) : null);
+    const running = world.start(["journal", "-f", "hello"]);
+    const writer = body.writable.getWriter();
+    await writer.write(new TextEncoder().encode("one line\n"));
+    await settle();
+    running.interrupt();
+    await writer.close();
+    expect(await running.done).toEqual({ status: 130, out: "one line\n", err: "Interrupted\n" });
+  });
 });
