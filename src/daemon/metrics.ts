@@ -37,6 +37,11 @@ export function measureDaemon(metrics: Metrics, { member, view }: Measured): voi
     count(view.machines()),
   );
   metrics.read(
+    { name: "flt_registry_records", help: "Records in the registry by kind of key.", labels: ["kind"] },
+    "gauge",
+    () => Object.entries(view.recordCounts).map(([kind, records]) => [{ kind }, records] as const),
+  );
+  metrics.read(
     { name: "flt_registry_units", help: "Units by desired state.", labels: ["desired_state"] },
     "gauge",
     () => {

@@ -43,6 +43,9 @@ export interface StoredUnitFile {
   readonly modRevision: Revision;
 }
 
+/** By the kind of key (keys.ts). */
+export type RecordCounts = Readonly<Record<"unit" | "job" | "schedule" | "state" | "reason" | "machine", number>>;
+
 export class ViewState {
   readonly jobs = sortedMap<Job>();
   readonly unitFiles = new Map<string, StoredUnitFile>();
@@ -85,6 +88,20 @@ export class ViewState {
       });
       return this.#set(parsed, null);
     }
+  }
+
+  /** How many records of each kind there are that come and go with units and machines. */
+  get counts(): RecordCounts {
+    let scheduled = 0;
+    for (const ofMachine of this.schedules.values()) scheduled += ofMachine.size;
+    return {
+      unit: this.unitFiles.size,
+      job: this.jobs.size,
+      schedule: scheduled,
+      state: this.reports.size,
+      reason: this.reasons.size,
+      machine: this.#registrations.size,
+    };
   }
 
   referencesOf(hash: string): number {

@@ -25,6 +25,7 @@ function picture(view: RegistryView) {
       .map((id) => [id, ...view.scheduled(id)]),
     orphans: [...view.orphanFiles()].sort((a, b) => a.localeCompare(b)),
     files: [...view.jobs()].map((job) => view.options(job.hash)),
+    counts: view.recordCounts,
   };
 }
 async function put(key: Uint8Array, value: string): Promise<void> {
@@ -52,6 +53,7 @@ describe("RegistryView", () => {
       await session.publish([unitReport(digit, "b.service"), unitReport(digit, "a.service")], []);
     }
     await world.settle();
+    expect(world.view.recordCounts).toEqual({ unit: 1, job: 3, schedule: 0, state: 4, reason: 0, machine: 2 });
     const order = [...world.view.reports()].map((report) => [report.name, report.machineId]);
     expect(order).toEqual([
       ["a.service", machineId(1)],

@@ -22,7 +22,7 @@ import type { UnitOption } from "../model/unit-file.ts";
 import { type CallOptions, type Kv, KvError, type Revision, type Watch, type WatchBatch } from "../store/kv.ts";
 import type { Keys } from "./keys.ts";
 import type { EngineView, Job, Refusal, Scheduled, ViewChange } from "./types.ts";
-import { type StoredUnitFile, ViewState } from "./view-state.ts";
+import { type RecordCounts, type StoredUnitFile, ViewState } from "./view-state.ts";
 
 /** Keys a page of the first listing: some hundred kilobytes, so that it never holds up the event loop for long. */
 const LIST_PAGE_KEYS = 1_000;
@@ -136,6 +136,9 @@ export class RegistryView implements EngineView {
   }
   address(id: MachineId): string {
     return this.machine(id)?.peerAddress ?? this.#state.addresses.get(id) ?? "";
+  }
+  get recordCounts(): RecordCounts {
+    return this.#state.counts;
   }
   orphanFiles(): Iterable<string> {
     return this.#state.orphans;

@@ -20,7 +20,7 @@ import {
   writeUnits,
 } from "./lib/fleet.ts";
 import type { Host } from "./lib/host.ts";
-import { nothingLeft } from "./lib/leftovers.ts";
+import { noRecords, nothingLeft } from "./lib/leftovers.ts";
 import { hostSuite } from "./lib/suite.ts";
 import { eventually, sleep } from "./lib/wait.ts";
 
@@ -301,6 +301,7 @@ hostSuite("placement on three hosts", { hosts: 3, config: { agent_ttl: "4s" }, c
       const places = await whereRunning(cluster, "*.service");
       expect(new Set(Object.keys(pairs).map((unit) => places[unit]?.join())).size).toBe(1);
       await destroyAll(cluster, leader);
+      await noRecords(victim);
     },
   );
 });

@@ -63,6 +63,17 @@ test("what Also= took from held units is given back; what theirs gives to the on
   expect(readdirSync(join(root, "x.target.wants")).sort()).toEqual(["b.service", "no-link"]);
 });
 
+test("what goes itself is not given back, until it is gone", async () => {
+  held.set("a.service", INSTALL).set("b.service", INSTALL);
+  answers.set("DisableUnitFiles", () => unlinked("a.service", "b.service"));
+  await Promise.all([enablement.disable("a.service"), enablement.disable("b.service")]);
+  expect(calls.map((call) => (call as string[])[0])).toEqual(["DisableUnitFiles", "DisableUnitFiles"]);
+  enablement.gone("a.service");
+  enablement.gone("b.service");
+  await enablement.disable("b.service");
+  expect(calls.slice(3)).toContainEqual(["EnableUnitFiles", ["a.service"]]);
+});
+
 test("a disable that systemd refuses is no failure, any other fault is one", async () => {
   answers.set("DisableUnitFiles", () => {
     throw new BusRefusal("org.freedesktop.systemd1.NoSuchUnit", "gone");

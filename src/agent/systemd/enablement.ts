@@ -23,7 +23,7 @@ import { unlinkAll } from "./ownership.ts";
 export interface EnablementOptions {
   /** Calls systemd's manager. */
   readonly call: (member: string, signature: string, body: readonly unknown[]) => Promise<readonly unknown[]>;
-  /** The text of a unit that is held and is to stay; undefined: it is not, or it goes. */
+  /** The text of a unit that is held; undefined: it is not. */
   readonly textOf: (name: string) => string | undefined;
   readonly fileOf: (name: string) => string;
   readonly runtimeUnits: string;
@@ -43,6 +43,8 @@ export class Enablement {
   readonly #options: EnablementOptions;
   readonly #enabling: Coalescer;
   readonly #disabling: Coalescer;
+  /** Units on their way out. */
+  readonly #leaving = new Set<string>();
 
   constructor(options: EnablementOptions) {
     this.#options = options;
@@ -56,8 +58,12 @@ export class Enablement {
     return this.#enabling.add(name);
   }
 
-  /** What the file wants to be enabled as may be gone or never have been valid: that is logged, and no failure. */
+  /**
+   * Takes back what enable() did, all or in part; until gone() is called nothing gives the unit its links back. What the file wants
+   * to be enabled as may be gone or never have been valid: that is logged, and no failure.
+   */
   async disable(name: string): Promise<void> {
+    this.#leaving.add(name);
     try {
       await this.#disabling.add(name);
     } catch (error) {
@@ -70,18 +76,23 @@ export class Enablement {
     }
   }
 
+  /** The unit's file is deleted, or stays after all. */
+  gone(name: string): void {
+    this.#leaving.delete(name);
+  }
+
   async #disableAll(names: readonly string[]): Promise<void> {
-    const { call, textOf, fileOf, runtimeUnits } = this.#options;
+    const { call, fileOf, runtimeUnits } = this.#options;
     const [changes] = await call("DisableUnitFiles", "asb", [names, true]);
     const unlinked = (changes as readonly FileChange[]).map(([, link]) => basename(link));
-    const bereft = [...new Set(unlinked)].filter((name) => isUnitName(name) && textOf(name) !== undefined);
+    const bereft = [...new Set(unlinked)].filter((name) => this.#textToKeep(name) !== undefined);
     for (const name of bereft) await this.#restore(name);
     if (bereft.length > 0) unlinkAll(names.map(fileOf), runtimeUnits);
   }
 
   async #restore(name: string): Promise<void> {
-    const { call, textOf, fileOf, log } = this.#options;
-    const text = textOf(name);
+    const { call, fileOf, log } = this.#options;
+    const text = this.#textToKeep(name);
     if (text === undefined) return;
     try {
       await call("LinkUnitFiles", "asbb", [[fileOf(name)], true, true]);
@@ -90,5 +101,9 @@ export class Enablement {
       if (!(error instanceof BusRefusal)) throw error;
       log.warning(`Cannot enable "${name}" again after another unit was disabled: ${reasonOf(error)}`, { unit: name });
     }
+  }
+
+  #textToKeep(name: string): string | undefined {
+    return isUnitName(name) && !this.#leaving.has(name) ? this.#options.textOf(name) : undefined;
   }
 }

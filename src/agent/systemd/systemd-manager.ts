@@ -75,8 +75,6 @@ export class SystemdUnitManager implements UnitManager {
   /** Units that are held, with what was last heard of them. */
   readonly #known = new Map<string, Known>();
   readonly #enablement: Enablement;
-  /** Units that are being unloaded. */
-  readonly #leaving = new Set<string>();
   #unitDirectories: readonly string[] = [];
   /** Counts the signals about units. */
   #signals = 0;
@@ -87,7 +85,7 @@ export class SystemdUnitManager implements UnitManager {
     this.#scope = options.scope ?? HOST_SCOPE;
     this.#enablement = new Enablement({
       call: (member, signature, body) => this.#manager(member, signature, body),
-      textOf: (name) => (this.#leaving.has(name) ? undefined : this.#directory.read(name)),
+      textOf: (name) => this.#directory.read(name),
       fileOf: (name) => this.#directory.fileOf(name),
       runtimeUnits: this.#scope.runtimeUnits,
       log: options.log,
@@ -158,14 +156,7 @@ export class SystemdUnitManager implements UnitManager {
   }
 
   unload(name: string): Promise<ReloadNeed> {
-    return this.#door(`unload "${name}"`, async () => {
-      this.#leaving.add(name);
-      try {
-        return await this.#unload(name);
-      } finally {
-        this.#leaving.delete(name);
-      }
-    });
+    return this.#door(`unload "${name}"`, () => this.#unload(name).finally(() => this.#enablement.gone(name)));
   }
 
   async #load(file: UnitFile): Promise<ReloadNeed> {
@@ -190,6 +181,7 @@ export class SystemdUnitManager implements UnitManager {
         if (file.install) await this.#enablement.disable(name);
         unlinkRuntime(name, path, this.#scope.runtimeUnits);
         this.#directory.remove(name);
+        this.#enablement.gone(name);
       }
       throw error;
     }

@@ -1,5 +1,5 @@
 /**
- * What units leave behind on a host once they are gone: files, links, and what systemd still knows of them.
+ * What units leave behind once they are gone: on a host files, links and what systemd still knows of them; in the store records.
  *
  * @module
  */
@@ -38,6 +38,17 @@ export async function nothingLeft(hosts: readonly Host[], names: readonly string
   await eventually("the end of every trace", timeoutMs, async () => {
     const found = (await Promise.all(hosts.map((host) => leftovers(host, names)))).flat();
     if (found.length > 0) throw new Error(found.join("\n"));
+    return true;
+  });
+}
+
+/** Waits until the store holds no record of any unit. Unit files go with the engine's next round. */
+export async function noRecords(host: Host, timeoutMs = 10_000): Promise<void> {
+  await eventually("the end of every record", timeoutMs, async () => {
+    const text = await (await host.api("/metrics")).text();
+    const records = [...text.matchAll(/^flt_registry_records\{kind="(\w+)"\} (\d+)$/gm)];
+    const left = records.filter(([, kind, count]) => kind !== "machine" && count !== "0").map(([line]) => line);
+    if (records.length < 6 || left.length > 0) throw new Error(left.join("\n"));
     return true;
   });
 }
