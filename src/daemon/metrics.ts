@@ -50,6 +50,11 @@ export function measureDaemon(metrics: Metrics, { member, view }: Measured): voi
       return [...byState].map(([state, units]) => [{ desired_state: state }, units] as const);
     },
   );
+  metrics.read(
+    { name: "flt_registry_orphan_unit_files", help: "Unit files that no unit names; the engine collects them." },
+    "gauge",
+    () => count(view.orphanFiles()),
+  );
 }
 
 function measureRaft(metrics: Metrics, { raft }: StoreMember): void {
