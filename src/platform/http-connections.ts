@@ -42,6 +42,7 @@ interface Connection {
 export class HttpConnections {
   readonly #server: Server;
   readonly #handler: HttpHandler;
+  readonly #idleMs: number;
   readonly #sockets = new Map<Socket, Connection>();
   #isClosing = false;
 
@@ -92,12 +93,14 @@ export class HttpConnections {
       socket.destroy();
       return;
     }
-    socket.setTimeout(0);
+    // A client that stops in the middle of its body would keep the handler waiting for ever.
+    if (bringsBody(message)) message.once("end", () => socket.setTimeout(0));
+    else socket.setTimeout(0);
     connection.doing = "asking";
     const gone = new AbortController();
     const body = new RequestBody(message);
     reply.once("close", () => {
-      body.drain();
+      body.abandon();
       if (!message.complete) endUnlessComplete(message);
       this.#rest(socket, connection);
       if (!reply.writableFinished) gone.abort();
@@ -119,7 +122,7 @@ export class HttpConnections {
     if (connection.unanswered > 0) return;
     connection.doing = "idle";
     if (this.#isClosing) socket.destroySoon();
-    else socket.setTimeout(IDLE_MS);
+    else socket.setTimeout(this.#idleMs);
   }
 }
 
@@ -218,10 +221,8 @@ class RequestBody {
           this.#controller = controller;
           message.on("data", (chunk: Buffer) => this.#take(chunk));
           message.once("end", () => this.#settle((open) => open.close()));
-          const broken = () =>
-            this.#settle((open) => open.error(new Error("The client left before its request ended")));
-          message.once("error", broken);
-          message.once("close", broken);
+          message.once("error", () => this.#break());
+          message.once("close", () => this.#break());
           message.pause();
         },
         pull: () => {
@@ -231,6 +232,12 @@ class RequestBody {
       },
       { highWaterMark: BODY_BUFFER_BYTES, size: (chunk) => chunk?.length ?? 0 },
     );
+  }
+
+  /** The connection is gone, or the answer out: whoever still waits for the rest is told, and does not wait for ever. */
+  abandon(): void {
+    this.#break();
+    this.drain();
   }
 
   /** Lets the rest pass, so that the next request of the connection can be read. */
@@ -247,6 +254,10 @@ class RequestBody {
     }
     this.#controller?.enqueue(new Uint8Array(chunk));
     if (this.#controller !== null && (this.#controller.desiredSize ?? 0) <= 0) this.#message.pause();
+  }
+
+  #break(): void {
+    this.#settle((open) => open.error(new Error("The client left before its request ended")));
   }
 
   #settle(end: (open: ReadableStreamDefaultController<Uint8Array>) => void): void {
