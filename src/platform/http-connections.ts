@@ -94,9 +94,12 @@ export class HttpConnections {
       return;
     }
     // A client that stops in the middle of its body would keep the handler waiting for ever.
-    if (bringsBody(message)) message.once("end", () => socket.setTimeout(0));
-    else socket.setTimeout(0);
     connection.doing = "asking";
+    const listen = () => {
+      if (connection.doing !== "idle") socket.setTimeout(0);
+    };
+    if (bringsBody(message)) message.once("end", listen);
+    else listen();
     const gone = new AbortController();
     const body = new RequestBody(message);
     reply.once("close", () => {
