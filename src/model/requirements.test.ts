@@ -79,6 +79,8 @@ describe("options and spellings", () => {
     }
     expect(read("Global=true\nGlobal=false").global).toBe(false);
     expect(read("Global=false\nGlobal=true").global).toBe(true);
+    expect(read("Global=true\nGlobal=").global).toBe(false);
+    expect(read("Fence=strict\nFence=").fence).toBe("none");
   });
   test("Fence", () => {
     expect(read("Fence=strict", { section: "X-Flt" }).fence).toBe("strict");

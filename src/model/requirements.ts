@@ -166,14 +166,17 @@ function placementSection(options: readonly UnitOption[]): string {
   return used[0] ?? PLACEMENT_SECTIONS[0];
 }
 
-/** Values as written, by option; empty assignments ask for nothing. */
+/** Of these the last assignment counts, also an empty one. */
+const SINGLE_VALUED: readonly PlacementOption[] = ["Global", "Fence"];
+
+/** Values as written, by option; empty assignments ask for nothing, and take nothing back from a list. */
 function placementValues(options: readonly UnitOption[]): Map<PlacementOption, string[]> {
   const values = new Map<PlacementOption, string[]>();
   for (const { section, name, value } of options) {
     const option = isPlacementSection(section) ? SPELLINGS.get(name) : undefined;
-    if (option !== undefined && value.trim() !== "") {
-      values.set(option, [...(values.get(option) ?? []), value]);
-    }
+    if (option === undefined) continue;
+    const before = SINGLE_VALUED.includes(option) ? [] : (values.get(option) ?? []);
+    values.set(option, value.trim() === "" ? before : [...before, value]);
   }
   return values;
 }

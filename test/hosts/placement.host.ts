@@ -126,7 +126,11 @@ hostSuite("placement on three hosts", { hosts: 3, config: { agent_ttl: "4s" }, c
     "metadata changed at run time: what waits fits, what no longer fits moves, the rest stays",
     async (cluster) => {
       const [h1, h2, h3] = cluster.hosts as [Host, Host, Host];
-      await launch(h1, { "md-stays.service": "MachineMetadata=zone=b", "md-plain.service": "" });
+      await launch(h1, {
+        "md-stays.service": "MachineMetadata=zone=b",
+        "md-plain.service": "",
+        "md-global.service": "Global=true\nMachineMetadata=rack=7",
+      });
       await waitActive(h1, ["md-stays.service", "md-plain.service"]);
       const untouched = ["md-or.service", "md-both.service", "md-stays.service", "md-plain.service"];
       const processes = () =>
@@ -135,6 +139,7 @@ hostSuite("placement on three hosts", { hosts: 3, config: { agent_ttl: "4s" }, c
       // From another host than the one it is about, as a plain string and as fleet read it.
       await patch(h3, { op: "add", path: `/${h2.machineId}/metadata/rack`, value: { value: "7" } });
       await onlyOn(cluster, "md-key.service", "h2");
+      await onlyOn(cluster, "md-global.service", "h2");
       await patch(h1, { op: "replace", path: `/${h2.machineId}/metadata/disk`, value: "nvme" });
       expect(await reasons(cluster, "md-and.service")).toEqual({
         h1: "Has zone=a: the unit needs zone=b",
@@ -148,6 +153,7 @@ hostSuite("placement on three hosts", { hosts: 3, config: { agent_ttl: "4s" }, c
         { op: "add", path: `/${h3.machineId}/metadata/rack`, value: "7" },
       );
       await onlyOn(cluster, "md-key.service", "h3");
+      await onlyOn(cluster, "md-global.service", "h3");
       await sleep(SETTLED_MS);
       expect(await processes()).toEqual(before);
       expect(await h1.mustFlt("list-machines", "--full", "--no-legend")).toMatch(
@@ -158,6 +164,8 @@ hostSuite("placement on three hosts", { hosts: 3, config: { agent_ttl: "4s" }, c
         { op: "replace", path: `/${h2.machineId}/metadata/disk`, value: "ssd" },
         { op: "remove", path: `/${h3.machineId}/metadata/rack` },
       );
+      await onlyOn(cluster, "md-key.service");
+      await onlyOn(cluster, "md-global.service");
       await destroyAll(cluster, h1);
     },
   );
@@ -169,7 +177,7 @@ hostSuite("placement on three hosts", { hosts: 3, config: { agent_ttl: "4s" }, c
       // The placed one keeps the newcomer off, although only the newcomer or only the placed one says so.
       await launch(h1, {
         "db.service": "MachineMetadata=zone=a",
-        "loner.service": "MachineMetadata=zone=b\nMachineMetadata=disk=ssd\nConflicts=c*.service",
+        "loner.service": "MachineMetadata=zone=b\nMachineMetadata=disk=ssd\nX-Conflicts=c*.service",
       });
       await waitActive(h1, ["db.service", "loner.service"]);
       await launch(h1, {
@@ -200,6 +208,19 @@ hostSuite("placement on three hosts", { hosts: 3, config: { agent_ttl: "4s" }, c
       await h1.mustFlt("destroy", "loner.service", "db.service", "shy.service");
       await onlyOn(cluster, "cache.service", "h2");
       await onlyOn(cluster, "proud.service", "h1", "h2", "h3");
+      const subs = async () => {
+        const table = await h1.mustFlt("list-units", "--no-legend", "--fields=unit,sub");
+        return [...table.matchAll(/^proud\.service\s+(\S+)$/gm)].map(([, sub]) => sub).join(" ");
+      };
+      for (const [verb, sub, times] of [
+        ["stop", "dead", 3],
+        ["start", "running", 3],
+        ["unload", "", 0],
+      ] as const) {
+        await h1.mustFlt(verb, "proud.service");
+        const wanted = Array.from({ length: times }, () => sub).join(" ");
+        await eventually(`${verb} of a global unit on all`, MOVED_MS, async () => (await subs()) === wanted);
+      }
       await onlyOn(cluster, "shy2.service", "h1");
       await destroyAll(cluster, h1);
     },
