@@ -193,6 +193,7 @@ export class Daemon {
       version: VERSION,
       machineId: this.#options.machineId,
       leader: () => this.#view.leader,
+      metrics: this.#metrics,
       metricsText: () => this.#metrics.text(),
       log,
       clock: systemClock,

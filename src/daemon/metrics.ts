@@ -7,6 +7,7 @@
  */
 import type { Gauge, Metrics } from "../lib/metrics.ts";
 import { VERSION } from "../lib/version.ts";
+import { systemClock } from "../platform/clock.ts";
 import { measureProcess } from "../platform/metrics.ts";
 import type { RegistryView } from "../registry/index.ts";
 import type { StoreMember } from "./store-member.ts";
@@ -68,6 +69,9 @@ function measureRaft(metrics: Metrics, { raft }: StoreMember): void {
   read("last_index", "Highest log index that this member holds.", () => raft.status().lastIndex);
   read("first_index", "Lowest log index that this member holds; a snapshot stands for those before.", () => {
     return raft.status().firstIndex;
+  });
+  read("tick_age_seconds", "Time since raft's clock last turned; above 0.1 the event loop is behind.", () => {
+    return (systemClock.now() - raft.turning.lastTickAt) / 1000;
   });
   read("pending_proposals", "Proposals of this member whose fate is open.", () => raft.status().pendingProposals);
   read("disk_full", "1 while the log's disk refuses to take more.", () => (raft.status().diskFull ? 1 : 0));

@@ -7,6 +7,7 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { FakeFleet } from "../../../test/fakes/fake-fleet.ts";
 import { ManualClock } from "../../../test/fakes/manual-clock.ts";
+import { CountingMetrics } from "../../../test/fakes/metrics.ts";
 import { type Log, SILENT_LOG } from "../../lib/log.ts";
 import { encodePageToken } from "../../model/page-token.ts";
 import { parseUnitFile } from "../../model/unit-file.ts";
@@ -365,6 +366,24 @@ test("metrics: beside the API, ready or not; 404 where there are none", async ()
   expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4");
   expect(await response.text()).toBe("flt_up 1\n");
   expect((await ask("POST", "/metrics", {})).status).toBe(405);
+});
+
+test("requests are counted by operation and status; no name from a path becomes a label", async () => {
+  const metrics = new CountingMetrics();
+  api = createFleetApi(ports({ metrics }));
+  await ask("GET", "/fleet/v1/units/hello.service");
+  await ask("GET", "/flt/v1/units/hello.service");
+  await ask("GET", "/fleet/v1/units/nobody.service");
+  await ask("GET", "/nowhere");
+  await ask("POST", "/fleet/v1/units", {});
+  expect(Object.fromEntries(metrics.values)).toEqual({
+    "flt_api_requests_total{operation=getUnit,status=200}": 2,
+    "flt_api_requests_total{operation=getUnit,status=404}": 1,
+    "flt_api_requests_total{operation=none,status=404}": 1,
+    "flt_api_requests_total{operation=none,status=405}": 1,
+    "flt_api_request_duration_seconds{operation=getUnit}": 3,
+    "flt_api_request_duration_seconds{operation=none}": 2,
+  });
 });
 
 describe("the cluster refuses", () => {

@@ -29,8 +29,10 @@
  *
  * @module
  */
+import { NO_METRICS } from "../../lib/metrics.ts";
 import { ApiError, responseOf } from "./errors.ts";
 import { pathSegments } from "./http.ts";
+import { ApiMetrics } from "./metrics.ts";
 import type { FleetApiPorts, RequestContext } from "./ports.ts";
 import type { Route } from "./route.ts";
 import { ROUTES } from "./routes.ts";
@@ -50,16 +52,24 @@ const METRICS_PATH = "/metrics";
 export type FleetApi = (request: Request, context?: RequestContext) => Promise<Response>;
 
 export function createFleetApi(ports: FleetApiPorts): FleetApi {
+  const counted = new ApiMetrics(ports.metrics ?? NO_METRICS);
   return async (request, context) => {
-    try {
-      return await answer(ports, request, context?.signal ?? request.signal);
-    } catch (error) {
-      return responseOf(error, `${request.method} ${new URL(request.url).pathname}`, ports.log);
-    }
+    const beginMs = ports.clock.now();
+    const trail: Trail = { operation: "none" };
+    const response = await answer(ports, request, context?.signal ?? request.signal, trail).catch((error: unknown) =>
+      responseOf(error, `${request.method} ${new URL(request.url).pathname}`, ports.log),
+    );
+    counted.answered(trail.operation, response.status, (ports.clock.now() - beginMs) / 1000);
+    return response;
   };
 }
 
-async function answer(ports: FleetApiPorts, request: Request, signal: AbortSignal): Promise<Response> {
+/** What is found out about a request on its way: the id of the operation that took it. */
+interface Trail {
+  operation: string;
+}
+
+async function answer(ports: FleetApiPorts, request: Request, signal: AbortSignal, trail: Trail): Promise<Response> {
   const url = new URL(request.url);
   if (url.pathname === METRICS_PATH) return await metrics(ports, request);
   const ready = ports.ready();
@@ -75,6 +85,7 @@ async function answer(ports: FleetApiPorts, request: Request, signal: AbortSigna
   if (operation !== undefined) {
     const prefix = `/${first}/${second}`;
     const query = url.searchParams;
+    trail.operation = operation.id;
     return await operation.handler({ ports, request, query, prefix, name: segments[1] ?? "", isFlt, signal });
   }
   // fleet answers 400 here, unlike everywhere else.

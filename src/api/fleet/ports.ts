@@ -8,6 +8,7 @@
  */
 import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../lib/log.ts";
+import type { Metrics } from "../../lib/metrics.ts";
 import type { MachineId } from "../../model/machine.ts";
 import type { ClusterView, MachineWriter, UnitWriter } from "../../registry/types.ts";
 
@@ -46,6 +47,8 @@ export interface FleetApiPorts {
   readonly machineId: MachineId;
   /** The machine whose engine decides, as far as this one knows. */
   readonly leader?: () => MachineId | null;
+  /** Where requests are counted. */
+  readonly metrics?: Metrics;
   /** What GET /metrics answers; absent: 404. */
   readonly metricsText?: () => Promise<{ readonly text: string; readonly contentType: string }>;
   readonly log: Log;
