@@ -347,8 +347,8 @@ hostSuite("fleet's API, by curl", { hosts: 1, config }, (suite) => {
         ["fleet_registry_operation_duration_second", "histogram"],
         ["flt_process_resident_memory_bytes", "gauge"],
         ["flt_raft_is_leader", "gauge"],
-      ["flt_raft_tick_age_seconds", "gauge"],
-      ["flt_api_requests_total", "counter"],
+        ["flt_raft_tick_age_seconds", "gauge"],
+        ["flt_api_requests_total", "counter"],
         ["flt_store_revision", "gauge"],
         ["flt_event_loop_delay_seconds", "gauge"],
       ]) {
@@ -365,8 +365,8 @@ hostSuite("fleet's API, by curl", { hosts: 1, config }, (suite) => {
       expect(value('fleet_registry_operation_duration_second_count{ops="get_all"}')).toBeGreaterThan(0);
       expect(value('flt_process_cpu_seconds_total{mode="user"}')).toBeGreaterThan(0);
       expect(value('flt_api_requests_total{operation="setUnit",status="201"}')).toBeGreaterThan(0);
-    expect(value("flt_raft_tick_age_seconds")).toBeLessThan(1);
-    expect(value("flt_raft_is_leader")).toBe(1);
+      expect(value("flt_raft_tick_age_seconds")).toBeLessThan(1);
+      expect(value("flt_raft_is_leader")).toBe(1);
       expect(value("flt_raft_applied_index")).toBeGreaterThan(10);
       expect(value("flt_registry_machines")).toBe(1);
       expect((await curl(host as Host, { method: "POST", path: "/metrics", body: "" })).status).toBe(405);
