@@ -13,7 +13,10 @@ import { eventually } from "./lib/wait.ts";
 
 const KNOWN_HOSTS = "/root/.flt/known_hosts";
 
-hostSuite("SSH", { hosts: 3 }, (suite) => {
+/** A TCP listener on each host's loopback, which only a tunnel can reach from elsewhere. */
+const config = { listen_api: "unix:///run/flt.sock,http://127.0.0.1:8080" };
+
+hostSuite("SSH", { hosts: 3, config }, (suite) => {
   const via = (gate: Host, ...words: string[]): string[] => [
     "flt",
     "--ssh-username=root",
@@ -36,6 +39,8 @@ hostSuite("SSH", { hosts: 3 }, (suite) => {
     const second = await client.run(via(gate, "list-machines"));
     expect([second.code, second.stderr]).toEqual([0, ""]);
     expect(await client.mustRun(["stat", "-c", "%a", "/root/.flt"])).toBe("700\n");
+    const overTcp = via(gate, "--endpoint=http://127.0.0.1:8080", "list-machines", "--full", "--no-legend");
+    expect(await client.mustRun(overTcp)).toBe(first.stdout);
   });
 
   suite.case("start, list-units, status, journal -f and destroy through the tunnel", async (cluster) => {

@@ -28,6 +28,8 @@ export async function runOnMachine(context: CommandContext, shell: MachineShell)
     ...sshOptions(settings, target),
     ...(tunnel?.proxyOptions ?? []),
     ...(shell.forwardsAgent === true ? ["-A"] : []),
+    // A command of the user's configuration would be a second one.
+    ...(shell.remoteLine === null ? [] : ["-o", "RemoteCommand=none"]),
     ...sshDestination(target.host, shell.remoteLine),
   ];
   // Whatever was said so far is above what the far side says.

@@ -82,7 +82,7 @@ describe("tunnel", () => {
     expect(readdirSync(folder).filter((name) => /^flt-/.test(name))).toEqual([]);
     const calls = (await Bun.file(log).text()).trim().split("\n");
     expect(calls[0]).toContain("-l core -o ServerAliveInterval=5 -o ServerAliveCountMax=3 -M -S ");
-    expect(calls[1]).toContain("-o ControlMaster=no -T -- gate exec flt fd-forward");
+    expect(calls[1]).toMatch(/-o ControlMaster=no .* -T -- gate exec flt fd-forward/);
     expect(tunnel.proxyOptions[1]).toMatch(
       /^ProxyCommand=ssh -l core -S \S+ -o ControlMaster=no -W '\[%h\]:%p' -- gate$/,
     );

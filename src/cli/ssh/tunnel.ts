@@ -28,6 +28,16 @@ const MAX_SHARED_SESSIONS = 8;
 const ALIVE_OPTIONS = ["-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"];
 /** ssh ends at once when it is told to; what does not is ended. */
 const STOP_MS = 2_000;
+/** What a user's own configuration may ask for with every login has no place in a pipe. */
+const PLAIN_OPTIONS = [
+  "-o",
+  "RemoteCommand=none",
+  "-o",
+  "ClearAllForwardings=yes",
+  "-o",
+  "PermitLocalCommand=no",
+  "-T",
+];
 /** Ctrl-C goes to every process of the terminal; this one is to be ended by us alone. */
 const IGNORE_INTERRUPT = 'trap "" INT; exec "$@"';
 
@@ -90,7 +100,7 @@ class Bridge implements Tunnel {
     const { options, host } = this.#plan;
     const line = `echo ${READY_WORD} && exec cat >/dev/null`;
     const master = this.#spawn(
-      [...options, ...ALIVE_OPTIONS, "-M", "-S", this.#control, "-o", "ControlPersist=no", "-T"],
+      [...options, ...ALIVE_OPTIONS, "-M", "-S", this.#control, "-o", "ControlPersist=no", ...PLAIN_OPTIONS],
       sshDestination(host, line),
     );
     const stop = (): void => void master.kill("SIGTERM");
@@ -120,7 +130,7 @@ class Bridge implements Tunnel {
     const own = isShared ? this.#shared() : ["-o", "ControlPath=none"];
     const child =
       carry.kind === "command"
-        ? this.#spawn([...options, ...own, "-T"], sshDestination(host, carry.line))
+        ? this.#spawn([...options, ...own, ...PLAIN_OPTIONS], sshDestination(host, carry.line))
         : this.#spawn([...options, ...own, "-W", carry.address], ["--", host]);
     this.#connections.add(connection);
     connection.on("error", () => child.kill("SIGTERM"));
