@@ -13,7 +13,9 @@ export const GLOBAL_FLAGS: readonly Flag[] = [
     name: "endpoint",
     value: "URL",
     fallback: DEFAULT_ENDPOINT,
-    help: "Where flt listens: unix:///PATH, http://HOST:PORT, https://HOST:PORT; the first of a list is used",
+    help:
+      "Where flt listens: unix:///PATH, http://HOST:PORT, https://HOST:PORT; the first of a list is used. " +
+      "Where no daemon of the host's is, a user's own one is found",
   },
   { name: "request-timeout", value: "SECONDS", fallback: "3.0", help: "How long a single request may take" },
   { name: "key-file", value: "FILE", fallback: "", help: "Client key for https, in PEM" },
