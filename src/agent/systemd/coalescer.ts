@@ -2,7 +2,8 @@
  * Coalescer: one call for many names.
  *
  * Problem. systemd reads all its unit directories for each EnableUnitFiles and DisableUnitFiles: 11 ms with 500 units,
- * with PID 1 doing nothing else meanwhile. A list of names costs no more than one.
+ * with PID 1 doing nothing else meanwhile. A list of names costs no more than one. LinkUnitFiles is cheaper, but not for a
+ * hundred units one by one.
  * Idea. The first name goes at once; those that come while a call is on its way go together in the next.
  *
  * @module

@@ -28,6 +28,7 @@ import {
   type UnitManagerListener,
 } from "../unit-manager.ts";
 import { type BusCall, type BusKind, BusRefusal } from "./bus.ts";
+import { Coalescer } from "./coalescer.ts";
 import { MANAGER, SystemdConnection } from "./connection.ts";
 import { Enablement, hasInstallSection } from "./enablement.ts";
 import { Jobs } from "./jobs.ts";
@@ -74,6 +75,9 @@ export class SystemdUnitManager implements UnitManager {
   readonly #listeners = new Set<UnitManagerListener>();
   /** Units that are held, with what was last heard of them. */
   readonly #known = new Map<string, Known>();
+  readonly #linking = new Coalescer(async (paths) => {
+    await this.#manager("LinkUnitFiles", "asbb", [paths, true, true]);
+  });
   readonly #enablement: Enablement;
   #unitDirectories: readonly string[] = [];
   /** Counts the signals about units. */
@@ -168,7 +172,7 @@ export class SystemdUnitManager implements UnitManager {
     this.#directory.write(name, file.text);
     try {
       this.#directory.setLaunched(name, false);
-      await this.#manager("LinkUnitFiles", "asbb", [[path], true, true]);
+      await this.#linking.add(path);
       if (file.install) await this.#enablement.enable(name);
       const stale = inMemory && (await this.#property(unitPath(name), UNIT_INTERFACE, "NeedDaemonReload")) === true;
       this.#known.set(name, { condition: DORMANT, heard: 0 });
