@@ -44,7 +44,7 @@ describe("the simulation", () => {
       expect(counts.done).toBeGreaterThan(50);
       expect(counts.reads).toBeGreaterThan(20);
     }
-  });
+  }, 60_000);
 
   test("notices disks that lose what was synced", () => {
     const seeds = Array.from({ length: 30 }, (_, i) => i + 1);
