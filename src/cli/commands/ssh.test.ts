@@ -150,6 +150,9 @@ describe("--tunnel", () => {
         "If you know why it has changed: ssh-keygen -R gate -f /home/me/.flt/known_hosts\n",
     });
     expect((await world.run("--tunnel=-x", "list-units")).err).toContain("is no host");
+    const interrupted = world.start(["--tunnel=gate", "list-units"]);
+    interrupted.interrupt();
+    expect(await interrupted.done).toEqual({ status: 130, out: "", err: "Interrupted\n" });
     expect((await world.run("fd-forward")).err).toBe("One socket must be given\n");
     world.ssh.result = { status: 0, isKeyRefused: false };
     world.connectionError = new Error("refused");

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Endpoint } from "../../client/index.ts";
+import { ClientError, type Endpoint } from "../../client/index.ts";
 import { CliError } from "../command.ts";
 import type { FlagValues } from "../flags.ts";
 import type { World } from "../world.ts";
@@ -21,6 +21,7 @@ export async function openTunnel(flags: FlagValues, endpoint: Endpoint, world: W
   try {
     return await world.ssh.openTunnel(plan, world.signal);
   } catch (error) {
+    if (world.signal.aborted) throw new ClientError("cancelled", "The tunnel was given up");
     if (!(error instanceof TunnelError)) throw error;
     throw new CliError(`${error.message}${keyAdvice(error.result, target, settings.knownHostsFile)}`);
   }

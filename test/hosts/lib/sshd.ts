@@ -6,12 +6,11 @@
  * @module
  */
 import { existsSync } from "node:fs";
-import { chmod, mkdir } from "node:fs/promises";
+import { chmod, mkdir, readdir } from "node:fs/promises";
 import type { Host } from "./host.ts";
 import { eventually } from "./wait.ts";
 
 const UNPACKED = `${import.meta.dir}/../../../.tools/openssh`;
-const LIBRARY = "usr/lib/x86_64-linux-gnu/libwrap.so.0";
 const HOME = "/run/openssh";
 
 const CONFIG = `HostKey ${HOME}/host_key
@@ -74,8 +73,10 @@ async function daemonPath(host: Host): Promise<string> {
   if (existsSync("/usr/sbin/sshd")) return "/usr/sbin/sshd";
   await Bun.write(host.path(`${HOME}/sshd`), Bun.file(`${UNPACKED}/usr/sbin/sshd`));
   await chmod(host.path(`${HOME}/sshd`), 0o755);
-  if (existsSync(`${UNPACKED}/${LIBRARY}`)) {
-    await Bun.write(host.path(`${HOME}/libwrap.so.0`), Bun.file(`${UNPACKED}/${LIBRARY}`));
+  // The one library that a machine without sshd may lack, in the folder of its architecture.
+  for (const architecture of await readdir(`${UNPACKED}/usr/lib`)) {
+    const library = `${UNPACKED}/usr/lib/${architecture}/libwrap.so.0`;
+    if (existsSync(library)) await Bun.write(host.path(`${HOME}/libwrap.so.0`), Bun.file(library));
   }
   return `${HOME}/sshd`;
 }
