@@ -188,11 +188,12 @@ export class Runner {
     const { executor, log } = this.#options;
     const { signal } = this.#stop;
     const startFollows = tasks.at(-1)?.kind === "start";
+    const decision = tasks.map(({ kind, reason }) => `${kind}, ${reason}`).join("; ");
+    log.info(`Unit "${record.name}": ${decision}`, { unit: record.name, hash: tasks.at(-1)?.hash || undefined });
     let task: Task | undefined;
     try {
       for (task of tasks) {
         if (signal.aborted) return;
-        log.info(`Unit "${task.name}": ${task.kind}, ${task.reason}`, { unit: task.name, hash: task.hash });
         await executor.run(record, task, { signal, loads, startFollows });
       }
       record.failures = 0;

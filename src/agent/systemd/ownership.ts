@@ -62,7 +62,10 @@ export function unlinkAll(ownFiles: readonly string[], runtimeUnits: string): vo
 /** null: there is nothing; undefined: it is no link. */
 function linkTarget(file: string): string | null | undefined {
   try {
-    if (!lstatSync(file).isSymbolicLink()) return undefined;
+    // Mostly there is nothing, in a dozen directories for each unit: an exception would cost more than the look.
+    const found = lstatSync(file, { throwIfNoEntry: false });
+    if (found === undefined) return null;
+    if (!found.isSymbolicLink()) return undefined;
     return resolve(dirname(file), readlinkSync(file));
   } catch (error) {
     if (isMissing(error)) return null;
