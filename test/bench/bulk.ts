@@ -115,12 +115,11 @@ async function byFlt(cluster: Cluster, daemons: readonly Process[], round: numbe
   const flt = (verb: string, words: readonly string[]) => cost(daemons, [[asker, ["flt", verb, ...words]]]);
   const start = await flt("start", paths);
   await waitActive(asker, units, LONG_MS);
-  return {
-    start,
-    restart: await flt("restart", units),
-    stop: await flt("stop", units),
-    destroy: await cost(daemons, [[asker, ["flt", "destroy", ...units]]], () => gone(cluster, `many${round}-*`)),
-  };
+  const restart = await flt("restart", units);
+  const stop = await flt("stop", units);
+  await flt("start", units);
+  const forget = () => gone(cluster, `many${round}-*`);
+  return { start, restart, stop, destroy: await cost(daemons, [[asker, ["flt", "destroy", ...units]]], forget) };
 }
 
 /** `flt destroy` returns when the cluster has forgotten the units; systemctl when the host has. */
@@ -143,20 +142,17 @@ async function bySystemctl(cluster: Cluster, daemons: readonly Process[], round:
       daemons,
       shares.map(({ host, own }) => [host, words(own)] as const),
     );
-  return {
-    link: await all((own) => ["systemctl", "link", "--runtime", ...own.map((unit) => `/tmp/${unit}`)]),
-    start: await all((own) => ["systemctl", "start", ...own]),
-    restart: await all((own) => ["systemctl", "restart", ...own]),
-    stop: await all((own) => ["systemctl", "stop", ...own]),
-    destroy: await all((own) => [
-      "sh",
-      "-c",
-      'systemctl disable --runtime --quiet "$@" && cd /tmp && rm "$@"',
-      "sh",
-      ...own,
-    ]),
-  };
+  const link = await all((own) => ["systemctl", "link", "--runtime", ...own.map((unit) => `/tmp/${unit}`)]);
+  const start = await all((own) => ["systemctl", "start", ...own]);
+  const restart = await all((own) => ["systemctl", "restart", ...own]);
+  const stop = await all((own) => ["systemctl", "stop", ...own]);
+  await all((own) => ["systemctl", "start", ...own]);
+  const destroy = await all((own) => ["sh", "-c", DESTROY, "sh", ...own]);
+  return { link, start, restart, stop, destroy };
 }
+
+/** Until the host knows nothing of them: what `flt destroy` of running units comes to. */
+const DESTROY = 'systemctl stop "$@" && systemctl disable --runtime --quiet "$@" && cd /tmp && rm "$@"';
 
 /** What is there of the units that were destroyed: in the cluster, in systemd, on disk. */
 async function leftovers(cluster: Cluster): Promise<string[]> {
@@ -179,7 +175,7 @@ function median(values: readonly number[]): number {
 }
 
 function row(what: string, cells: readonly string[]): void {
-  console.log(`${what.padEnd(30)}${cells.map((cell) => cell.padStart(12)).join("")}`);
+  console.log(`${what.padEnd(30)}${cells.map((cell) => cell.padStart(14)).join("")}`);
 }
 
 function medians(rounds: readonly Round[], verb: Verb): Cost {

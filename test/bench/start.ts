@@ -1,24 +1,18 @@
 /**
- * How long things take on three real hosts: one unit until systemd says active, and many units started, restarted, stopped and
- * destroyed, against systemctl itself.
+ * How long one start takes on three real hosts: until systemd says active, and until the command returns.
  *
- * Idea. All in one run on the same hosts, alternating, since only ratios mean something on a shared machine. "active" is
- * read from systemd's own monotonic time stamp, which all hosts and this process share with their kernel.
+ * Idea. "active" is read from systemd's own monotonic time stamp, which all hosts and this process share with their kernel.
  *
- * Usage: bun run bench:start [units]     (300)
+ * Usage: bun run bench:start [runs]     (50). Many units at once: bulk.ts.
  *
  * @module
  */
 import { dlopen, ptr } from "bun:ffi";
 import { Cluster, FLT_BINARY, missingForHosts } from "../hosts/lib/cluster.ts";
-import { leaderOf, names, sleeper, waitActive, writeUnits } from "../hosts/lib/fleet.ts";
+import { leaderOf, sleeper, waitActive, writeUnits } from "../hosts/lib/fleet.ts";
 import type { Host } from "../hosts/lib/host.ts";
-import { eventually } from "../hosts/lib/wait.ts";
 
-const RUNS = Number(process.env.FLT_BENCH_RUNS ?? 50);
-const ROUNDS = 3;
-const UNITS = Number(process.argv[2] ?? 300);
-const LONG_MS = 120_000;
+const RUNS = Number(process.argv[2] ?? 50);
 
 function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((left, right) => left - right);
@@ -33,12 +27,6 @@ const timespec = new BigInt64Array(2);
 function nowMs(): number {
   libc.symbols.clock_gettime(CLOCK_MONOTONIC, ptr(timespec));
   return Number(timespec[0]) * 1_000 + Number(timespec[1]) / 1e6;
-}
-
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const begin = nowMs();
-  await work();
-  return nowMs() - begin;
 }
 
 /** When systemd saw the unit become active, in milliseconds of CLOCK_MONOTONIC. */
@@ -67,65 +55,6 @@ async function singleStarts(cluster: Cluster): Promise<SingleStarts> {
   return { returnedMs, activeMs };
 }
 
-const VERBS = ["start", "restart", "stop", "destroy"] as const;
-type Times = Record<(typeof VERBS)[number], number>;
-
-async function manyByFlt(cluster: Cluster, round: number): Promise<Times> {
-  const asker = cluster.hosts[round % cluster.hosts.length] as Host;
-  const units = names(`many${round}-`, UNITS);
-  const paths = await writeUnits(asker, Object.fromEntries(units.map((unit) => [unit, sleeper(unit)])));
-  const flt = (verb: string, words: readonly string[]): Promise<number> =>
-    timed(() => asker.mustRun(["flt", verb, ...words], { timeoutMs: LONG_MS }));
-  const start = await flt("start", paths);
-  await waitActive(asker, units, LONG_MS);
-  const restart = await flt("restart", units);
-  await waitActive(asker, units, LONG_MS);
-  const stop = await flt("stop", units);
-  await flt("start", units);
-  await waitActive(asker, units, LONG_MS);
-  // The command returns when the cluster has forgotten the units; what counts is that no host holds them any more.
-  const destroy = await timed(async () => {
-    await asker.mustRun(["flt", "destroy", ...units], { timeoutMs: LONG_MS });
-    await eventually("the end of every unit", LONG_MS, async () => {
-      const left = await Promise.all(cluster.hosts.map((host) => host.mustRun(["ls", "/run/flt/units"])));
-      return !left.some((held) => held.includes(`many${round}-`));
-    });
-  });
-  return { start, restart, stop, destroy };
-}
-
-async function manyBySystemctl(cluster: Cluster, round: number): Promise<Times> {
-  const units = names(`plain${round}-`, UNITS);
-  const shares = cluster.hosts.map((host, index) => ({
-    host,
-    own: units.filter((_, at) => at % cluster.hosts.length === index),
-  }));
-  for (const { host, own } of shares) {
-    for (const unit of own) {
-      await host.write(`/run/systemd/system/${unit}`, sleeper(unit));
-    }
-    await host.mustRun(["systemctl", "daemon-reload"]);
-  }
-  const all = (verb: string): Promise<number> =>
-    timed(() =>
-      Promise.all(shares.map(({ host, own }) => host.mustRun(["systemctl", verb, ...own], { timeoutMs: LONG_MS }))),
-    );
-  const start = await all("start");
-  const restart = await all("restart");
-  const stop = await all("stop");
-  await all("start");
-  const destroy = await timed(() =>
-    Promise.all(
-      shares.map(async ({ host, own }) => {
-        await host.mustRun(["systemctl", "stop", ...own], { timeoutMs: LONG_MS });
-        await host.mustRun(["rm", ...own.map((unit) => `/run/systemd/system/${unit}`)]);
-        await host.mustRun(["systemctl", "daemon-reload"]);
-      }),
-    ),
-  );
-  return { start, restart, stop, destroy };
-}
-
 function row(what: string, ...cells: (string | number)[]): void {
   const shown = cells.map((cell) => (typeof cell === "number" ? cell.toFixed(0) : cell).padStart(10));
   console.log(`${what.padEnd(44)}${shown.join("")}`);
@@ -147,23 +76,6 @@ async function main(): Promise<number> {
       ["  until the command returns", single.returnedMs],
     ] as const) {
       row(what, quantile(values, 0.5), quantile(values, 0.95), quantile(values, 1));
-    }
-    const flt: Times[] = [];
-    const plain: Times[] = [];
-    for (let round = 1; round <= ROUNDS; round++) {
-      plain.push(await manyBySystemctl(cluster, round));
-      flt.push(await manyByFlt(cluster, round));
-    }
-    console.log("");
-    row(`${UNITS} units on 3 hosts, median of ${ROUNDS}, ms`, "flt", "systemctl", "ratio");
-    for (const verb of VERBS) {
-      const [ours, theirs] = [flt, plain].map((rounds) =>
-        quantile(
-          rounds.map((each) => each[verb]),
-          0.5,
-        ),
-      ) as [number, number];
-      row(`  ${verb}`, ours, theirs, (ours / theirs).toFixed(2));
     }
     return 0;
   } catch (error) {
