@@ -129,13 +129,22 @@ hostSuite("many units at once", { hosts: 3 }, (suite) => {
       for (let round = 1; round <= 4; round += 1) {
         const leader = await leaderOf(cluster);
         const [asked] = cluster.others(leader) as [Host];
-        const killed = sleep(50 * round).then(() => leader.killDaemon());
-        for (let part = 1; part <= 10; part += 1) {
+        let isKilled = false;
+        const killed = sleep(50 * round).then(async () => {
+          await leader.killDaemon();
+          isKilled = true;
+        });
+        // Where ten parts are done before that, others follow until one was begun after it.
+        let isLast = false;
+        for (let part = 1; part <= 10 || !isLast; part += 1) {
+          isLast = isKilled;
           const group = names(`round${round}-${part}-`, 50);
           const changes = group.map((name) => ({ name, desiredState: "inactive", options: file(name) }));
           for (const outcome of await batch(asked, changes)) told.set(outcome.name, outcome);
         }
         await killed;
+        // A kill is noticed by nobody at once: neither by its systemd nor by the others, who would name it as their leader.
+        await leaderOf(cluster, leader);
         await cluster.ready(leader);
       }
       const [host] = cluster.hosts as [Host];
