@@ -151,6 +151,17 @@ export function unitManagerContract(title: string, make: () => Promise<Subject>)
       expect((await stateOf(name))?.load).toBe("not-found");
     });
 
+    test("a unit that refuses to be stopped by hand is unloaded all the same", async () => {
+      const name = fresh();
+      await load(name, `[Unit]\nRefuseManualStop=yes\n\n${SLEEP}`);
+      await start(name);
+      await expect(units.stop(name)).rejects.toMatchObject({ code: "rejected" });
+      expect((await stateOf(name))?.active).toBe("active");
+      await units.unload(name);
+      expect(await heldOf(name)).toBeUndefined();
+      expect(await stateOf(name)).toMatchObject({ load: "not-found", active: "inactive" });
+    });
+
     test("unloading what is not held does nothing", async () => {
       await units.unload(fresh());
       await units.unload(subject.hostUnit);

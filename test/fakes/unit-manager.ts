@@ -8,6 +8,7 @@
  *   Type=notify             with /bin/sleep: never ready, the job goes on and on
  *   ExecStop=/bin/sleep …   the stop job goes on and on, until release(name)
  *   Requires=X              X must be loaded
+ *   RefuseManualStop=yes    a stop is refused, an unload is not
  *   ConditionPathExists=/nonexistent   the start is skipped
  *
  * @module
@@ -163,6 +164,9 @@ export class FakeUnitManager implements UnitManager {
   async stop(name: string): Promise<Order> {
     this.#begin("stop", name);
     const unit = this.#unit(name);
+    if (option(unit.text, "RefuseManualStop") === "yes") {
+      throw new UnitManagerError("rejected", `Cannot stop "${name}": systemd refuses: it is configured to refuse it`);
+    }
     unit.launched = false;
     return this.#job(unit, "stop", () => this.#halt(name, unit));
   }

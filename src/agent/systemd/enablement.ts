@@ -1,5 +1,5 @@
 /**
- * Enablement: the [Install] sections of held units, at runtime only.
+ * Enablement: the links of held units, and their [Install] sections; both at runtime only.
  *
  * Problem. `Also=` makes systemd's disable take along other units, and a linked unit loses its very link with it: the end of one
  * held unit would take another one away from systemd.
@@ -9,7 +9,7 @@
  * Invariants.
  * - Afterwards every held unit has its link, and its [Install] section in force; the unit that went has no link at all.
  *
- * Not here. The unit's own link while it is held (systemd-manager.ts).
+ * Not here. When a unit loses its own link (systemd-manager.ts).
  *
  * @module
  */
@@ -41,6 +41,7 @@ export function hasInstallSection(text: string): boolean {
 
 export class Enablement {
   readonly #options: EnablementOptions;
+  readonly #linking: Coalescer;
   readonly #enabling: Coalescer;
   readonly #disabling: Coalescer;
   /** Units on their way out. */
@@ -48,10 +49,18 @@ export class Enablement {
 
   constructor(options: EnablementOptions) {
     this.#options = options;
+    this.#linking = new Coalescer(async (paths) => {
+      await options.call("LinkUnitFiles", "asbb", [paths, true, true]);
+    });
     this.#enabling = new Coalescer(async (names) => {
       await options.call("EnableUnitFiles", "asbb", [names, true, true]);
     });
     this.#disabling = new Coalescer((names) => this.#disableAll(names));
+  }
+
+  /** Puts the unit's file where systemd looks for it. */
+  link(name: string): Promise<void> {
+    return this.#linking.add(this.#options.fileOf(name));
   }
 
   enable(name: string): Promise<void> {
@@ -91,11 +100,11 @@ export class Enablement {
   }
 
   async #restore(name: string): Promise<void> {
-    const { call, fileOf, log } = this.#options;
+    const { log } = this.#options;
     const text = this.#textToKeep(name);
     if (text === undefined) return;
     try {
-      await call("LinkUnitFiles", "asbb", [[fileOf(name)], true, true]);
+      await this.link(name);
       if (hasInstallSection(text)) await this.#enabling.add(name);
     } catch (error) {
       if (!(error instanceof BusRefusal)) throw error;

@@ -28,12 +28,12 @@ import {
   type UnitManagerListener,
 } from "../unit-manager.ts";
 import { type BusCall, type BusKind, BusRefusal } from "./bus.ts";
-import { Coalescer } from "./coalescer.ts";
 import { MANAGER, SystemdConnection } from "./connection.ts";
 import { Enablement, hasInstallSection } from "./enablement.ts";
 import { Jobs } from "./jobs.ts";
 import { resultInterface, typeProblem, unitOfPath, unitPath } from "./names.ts";
 import { hostFile, hostUnit, unlinkRuntime } from "./ownership.ts";
+import { ignoreUnknownUnit, isRefusedByHand } from "./refusals.ts";
 import { HOST_SCOPE, type SystemdScope } from "./scope.ts";
 import { PROPERTIES, type SystemdSignal, UNIT_INTERFACE } from "./signals.ts";
 import { UnitDirectory } from "./unit-directory.ts";
@@ -75,9 +75,6 @@ export class SystemdUnitManager implements UnitManager {
   readonly #listeners = new Set<UnitManagerListener>();
   /** Units that are held, with what was last heard of them. */
   readonly #known = new Map<string, Known>();
-  readonly #linking = new Coalescer(async (paths) => {
-    await this.#manager("LinkUnitFiles", "asbb", [paths, true, true]);
-  });
   readonly #enablement: Enablement;
   #unitDirectories: readonly string[] = [];
   /** Counts the signals about units. */
@@ -172,7 +169,7 @@ export class SystemdUnitManager implements UnitManager {
     this.#directory.write(name, file.text);
     try {
       this.#directory.setLaunched(name, false);
-      await this.#linking.add(path);
+      await this.#enablement.link(name);
       if (file.install) await this.#enablement.enable(name);
       const stale = inMemory && (await this.#property(unitPath(name), UNIT_INTERFACE, "NeedDaemonReload")) === true;
       this.#known.set(name, { condition: DORMANT, heard: 0 });
@@ -209,7 +206,7 @@ export class SystemdUnitManager implements UnitManager {
     let result: string;
     try {
       this.#directory.setLaunched(name, false);
-      const order = await this.#give("StopUnit", name);
+      const order = await this.#giveStop(name);
       result = await order.done;
     } catch (error) {
       ignoreUnknownUnit(error);
@@ -219,6 +216,18 @@ export class SystemdUnitManager implements UnitManager {
     const active = (await this.#readStates([name])).get(name)?.active;
     if (active === undefined || active === "inactive" || active === "failed") return;
     throw new UnitManagerError("rejected", `Cannot stop "${name}": systemd ended the job with "${result}"`);
+  }
+
+  /** With RefuseManualStop= systemd stops the unit only once it has forgotten its file. Else it would run here for ever. */
+  async #giveStop(name: string): Promise<Order> {
+    try {
+      return await this.#give("StopUnit", name);
+    } catch (error) {
+      if (!isRefusedByHand(error)) throw error;
+      unlinkRuntime(name, this.#directory.fileOf(name), this.#scope.runtimeUnits);
+      await this.#manager("Reload", "", [], RELOAD_TIMEOUT_MS);
+      return await this.#give("StopUnit", name);
+    }
   }
 
   /** Throws `name-taken`; tells whether systemd has a unit of this name in memory. */
@@ -387,10 +396,4 @@ export class SystemdUnitManager implements UnitManager {
       return undefined;
     }
   }
-}
-
-/** A unit that systemd does not have in memory is as stopped, and as forgotten, as can be. */
-function ignoreUnknownUnit(error: unknown): void {
-  if (error instanceof BusRefusal && /\.(NoSuchUnit|UnknownObject)$/.test(error.errorName)) return;
-  throw error;
 }
