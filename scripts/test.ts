@@ -20,12 +20,14 @@ const ROOT = `${import.meta.dir}/..`;
 const REPORTS = `${ROOT}/dist/reports`;
 const UNIT_MS = 6 * 60_000;
 const HOST_FILE_MS = 6 * 60_000;
-/** Nothing in levels 1 to 3 waits for real time, so a limit only ends a hang: Bun's 5 s would also end what a busy machine delays. */
+/** Next to nothing in levels 1 to 3 waits for real time, so a limit only ends a hang: Bun's 5 s would also end what a busy machine delays. */
 const TEST_MS = 60_000;
 const [level = "all", filter = ""] = process.argv.slice(2);
 
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
+/** Ctrl-C ends the test under way, and nothing is begun after it but the cleaning up. */
+let interrupted = false;
 
 function step(text: string): void {
   console.error(`==> ${text}`);
@@ -36,7 +38,10 @@ async function run(command: string[], timeoutMs: number): Promise<boolean> {
   const child = Bun.spawn(command, { cwd: ROOT, stdin: "ignore", stdout: "inherit", stderr: "inherit" });
   const soft = setTimeout(() => child.kill("SIGTERM"), timeoutMs);
   const hard = setTimeout(() => child.kill("SIGKILL"), timeoutMs + 30_000);
-  const forward = (): void => child.kill("SIGTERM");
+  const forward = (): void => {
+    interrupted = true;
+    child.kill("SIGTERM");
+  };
   process.once("SIGINT", forward);
   process.once("SIGTERM", forward);
   const code = await child.exited;
@@ -77,9 +82,10 @@ async function tests(what: string, paths: string[], timeoutMs: number): Promise<
   const begin = performance.now();
   const command = ["bun", "test", `--timeout=${TEST_MS}`, "--reporter=junit", `--reporter-outfile=${report}`];
   const ok = await run([...command, ...paths], timeoutMs);
-  const counts = (await countsOf(report)) ?? { passed: 0, failed: 0, skipped: 0 };
-  if (!ok && counts.failed === 0) {
-    // Crashed, timed out, or failed outside of a test.
+  const found = await countsOf(report);
+  const counts = found ?? { passed: 0, failed: 0, skipped: 0 };
+  if ((!ok || found === undefined) && counts.failed === 0) {
+    // Crashed, timed out, failed outside of a test, or ended without a word about its tests.
     counts.failed = 1;
   }
   if (counts.failed > 0) {
@@ -115,7 +121,15 @@ if (level !== "hosts") {
   await tests("unit, contract and simulation", filter === "" ? [] : [filter], UNIT_MS);
 }
 if (level !== "unit" && built) {
-  for (const path of await hostFiles()) {
+  const files = await hostFiles();
+  if (files.length === 0) {
+    failures.push(`no host test is named like "${filter}"`);
+    total.failed += 1;
+  }
+  for (const path of files) {
+    if (interrupted) {
+      break;
+    }
     await tests(`hosts ${basename(path, ".host.ts")}`, [`./${path}`], HOST_FILE_MS);
   }
   await gate("sweep", ["bun", "test/hosts/lib/sweep.ts"], 60_000);
@@ -128,4 +142,7 @@ if (skipsFail) {
   console.error("failed: tests were skipped, and CI=true allows no skip");
 }
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+if (interrupted) {
+  process.exit(130);
+}
 process.exit(total.failed > 0 || skipsFail ? 1 : 0);

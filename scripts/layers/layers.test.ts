@@ -152,7 +152,7 @@ describe("checkImports()", () => {
   });
 
   test("a file outside every room is refused", () => {
-    expect(messages("src/misc/x.ts", "")).toEqual(["1: the file is in no room of design.md section 3"]);
+    expect(messages("src/misc/x.ts", "")).toEqual(["1: the file is in no room of src/ARCHITECTURE.md"]);
   });
 });
 

@@ -42,7 +42,7 @@ const ANY_SRC = ["src/", "raft/types.ts"];
 /** Rooms whose code nobody else may enter; `src/` below means all but these. */
 const SECLUDED = ["src/cli/", "src/main.ts"];
 
-/** design.md section 3. Rooms that are missing here are refused. */
+/** The rooms of src/ARCHITECTURE.md, with what each may import. Rooms that are missing here are refused. */
 export const ROOMS: readonly Room[] = [
   { path: "raft/types.ts", imports: [] },
   { path: "raft/assert.ts", imports: [] },
@@ -242,7 +242,7 @@ function importComplaint(file: SourceFile, room: Room, site: ImportSite): string
 export function checkImports(file: SourceFile): Complaint[] {
   const room = roomOf(file.path);
   if (room === undefined) {
-    return [{ path: file.path, line: 1, message: "the file is in no room of design.md section 3" }];
+    return [{ path: file.path, line: 1, message: "the file is in no room of src/ARCHITECTURE.md" }];
   }
   if (isTest(file.path)) {
     return [];

@@ -1,7 +1,7 @@
 /**
  * The registry's keys: how the name of a record becomes bytes below the prefix, and back.
  *
- * Idea. `kind/part` or `kind/machine/part`, as design.md lists them. Every name is checked before it becomes part of a
+ * Idea. `kind/part` or `kind/machine/part`, as src/ARCHITECTURE.md lists them. Every name is checked before it becomes part of a
  * key, so that no name can reach into another record's place.
  *
  * Example. `Keys("/_coreos.com/fleet/").schedule(m, "hello.service")` is `/_coreos.com/fleet/schedule/<m>/hello.service`.

@@ -1,5 +1,5 @@
 /**
- * Must show 6: all three daemons are killed at once and started again. Everything is as before.
+ * All three daemons are killed at once and started again. Everything is as before.
  *
  * @module
  */

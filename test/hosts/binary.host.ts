@@ -1,5 +1,5 @@
 /**
- * The executable by itself: how light its first step is (must show 9), and what it does not let the working directory do.
+ * The executable by itself: how light its first step is, and what it does not let the working directory do.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Must show 5 of issue 3, but for the times (bench): many units at once by the commands, and by the API under a dying leader.
+ * Many units at once, by the commands and by the API under a dying leader; how long that takes is the bench's (test/bench/bulk.ts).
  *
  * Idea. What the commands and the API say is held against what the hosts' own systemds have. Nothing that was destroyed may leave
  * a trace: no unit, no file, no failed state, no key.

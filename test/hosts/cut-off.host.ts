@@ -1,5 +1,5 @@
 /**
- * Must show 5: one host of three is cut from the network. The majority goes on; the lonely one keeps what it runs, says
+ * One host of three is cut from the network. The majority goes on; the lonely one keeps what it runs, says
  * clearly that it cannot write, and falls in line when the cut heals.
  *
  * @module

@@ -1,5 +1,5 @@
 /**
- * Issue 3, must show 3: spec/fleet.md section 4 on three real hosts. Every rule, both as a choice and as a refusal with its
+ * Fleet's rules of placement on three real hosts. Every rule, both as a choice and as a refusal with its
  * reason; what moves a running unit, and that nothing else does. Each case ends with no trace of its units on any host.
  *
  *   h1 disk=ssd zone=a     h2 disk=ssd zone=b     h3 disk=hdd zone=b

@@ -1,5 +1,5 @@
 /**
- * Must show 4: a host loses its power. Its units run elsewhere soon, and it gets none of them back when it returns.
+ * A host loses its power. Its units run elsewhere soon, and it gets none of them back when it returns.
  *
  * @module
  */

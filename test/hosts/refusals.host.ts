@@ -18,7 +18,7 @@ function daemon(host: Host, settings: Readonly<Record<string, string>> = {}): Pr
   return host.run(["env", ...environment, "flt", "daemon"], { timeoutMs: REFUSAL_MS });
 }
 
-/** The one line of a refusal; fails on a stack trace or on more than that line. */
+/** The last line, which is the refusal (what went before is the log of the start); fails on a stack trace. */
 function refusal(outcome: Outcome): string {
   expect(outcome.code).toBe(1);
   expect(outcome.stderr + outcome.stdout).not.toMatch(/^\s+at /m);

@@ -1,5 +1,5 @@
 /**
- * Issue 3, Must show 2: what fleet's own pages show, typed again on three hosts by each of the client's names, gives that output but
+ * What fleet's own pages show, typed again on three hosts by each of the client's names, gives that output but
  * for ids and addresses. Where the pages differ among themselves, the columns of fleet 1.0 win.
  *
  * @module

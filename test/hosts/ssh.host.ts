@@ -1,5 +1,5 @@
 /**
- * Issue 3, Must show 4: `ssh` and `--tunnel` against real SSH daemons. The client's host runs no flt of its own, so whatever it
+ * `ssh` and `--tunnel` against real SSH daemons. The client's host runs no flt of its own, so whatever it
  * sees it has seen through the tunnel.
  *
  * @module

@@ -1,5 +1,5 @@
 /**
- * Issue 3, must show 6: flt as an ordinary lingering user, in his own systemd, without root.
+ * Flt as an ordinary lingering user, in his own systemd, without root.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Must show 7: a hundred writes a second from three clients while leaders are killed every few seconds, and no write that
+ * A hundred writes a second from three clients while leaders are killed every few seconds, and no write that
  * was acknowledged is lost.
  *
  * Idea. Every write has a name of its own and is never repeated: a unit is created, or one that was created is deleted. So
