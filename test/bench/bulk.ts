@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { Cluster, FLT_BINARY, missingForHosts } from "../hosts/lib/cluster.ts";
 import { leaderOf, names, sleeper, statesOf, unitsOf, waitActive, writeUnits } from "../hosts/lib/fleet.ts";
 import type { Host } from "../hosts/lib/host.ts";
@@ -52,7 +52,11 @@ function daemonsOf(cluster: Cluster): Process[] {
       if (kind !== undefined && spaces.has(readlinkSync(`/proc/${entry}/ns/pid`))) {
         found.push({ pid: Number(entry), kind });
       }
-    } catch {}
+    } catch (error) {
+      // A process that ended between the listing and the look is none of the lasting ones.
+      if (!existsSync(`/proc/${entry}`)) continue;
+      throw error;
+    }
   }
   return found;
 }
