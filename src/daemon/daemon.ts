@@ -47,6 +47,7 @@ import { leaderStartTime, measureDaemon } from "./metrics.ts";
 import { findPlace, type Place } from "./place.ts";
 import { StartError, whileStarting } from "./start-error.ts";
 import { StoreMember } from "./store-member.ts";
+import { MachineProbes, witnessHandlers } from "./witness.ts";
 
 /** How long units may take to stop when they are handed over: with leaving and closing it fits examples/flt.service's TimeoutStopSec (45 s). */
 const HAND_OVER_MS = 30_000;
@@ -174,7 +175,9 @@ export class Daemon {
     const { member } = this.#parts;
     const current = () => this.#config;
     const inspector = systemInspector(scope);
-    await member.start(machineHandlers(inspector));
+    const addressOf = (id: MachineId) => this.#view.address(id);
+    const witness = witnessHandlers({ probe: probeHost, clock: systemClock, addressOf });
+    await member.start(new Map([...machineHandlers(inspector), ...witness]));
     member.raft.onChange(() => this.#lead());
     const api = createFleetApi({
       view: this.#view,
@@ -274,7 +277,7 @@ export class Daemon {
       session,
       clock: systemClock,
       log,
-      probe: { probe: probeHost },
+      probe: new MachineProbes({ probe: probeHost, calls: this.#parts.member.calls, log }),
       selfId: machineId,
       config: {
         ...DEFAULT_ENGINE_CONFIG,

@@ -3,6 +3,7 @@ import { ManualClock } from "../../test/fakes/manual-clock.ts";
 import { machineId } from "../../test/fakes/registry-world.ts";
 import { SILENT_LOG } from "../lib/log.ts";
 import { DeathWatch } from "./deaths.ts";
+import type { WitnessQuestion } from "./ports.ts";
 
 const id = machineId(1);
 const config = { daemonGraceMs: 10_000, probeIntervalMs: 1_000, probeTimeoutMs: 500 };
@@ -10,6 +11,9 @@ const config = { daemonGraceMs: 10_000, probeIntervalMs: 1_000, probeTimeoutMs: 
 let clock: ManualClock;
 let answers: ("alive" | "silent" | "hangs")[];
 let asked: number[];
+/** What each witness says, by its address. */
+let witnesses: Record<string, "alive" | "silent" | "hangs">;
+let relayed: [string, number][];
 let dead: [string, number][];
 let address: string;
 let watch: DeathWatch;
@@ -18,12 +22,20 @@ beforeEach(() => {
   clock = new ManualClock();
   answers = [];
   asked = [];
+  witnesses = {};
+  relayed = [];
   dead = [];
   address = "10.0.0.1:2380";
   const probe = {
     probe(_address: string, signal: AbortSignal): Promise<"alive" | "silent"> {
       asked.push(clock.now());
       const answer = answers.shift() ?? "alive";
+      if (answer !== "hangs") return Promise.resolve(answer);
+      return new Promise((resolve) => signal.addEventListener("abort", () => resolve("silent")));
+    },
+    probeFrom({ witness }: WitnessQuestion, signal: AbortSignal): Promise<"alive" | "silent"> {
+      relayed.push([witness, clock.now()]);
+      const answer = witnesses[witness] ?? "silent";
       if (answer !== "hangs") return Promise.resolve(answer);
       return new Promise((resolve) => signal.addEventListener("abort", () => resolve("silent")));
     },
@@ -35,6 +47,7 @@ beforeEach(() => {
     config,
     selfId: machineId(9),
     addressOf: () => address,
+    witnessesFor: () => Object.keys(witnesses),
     onDead: (machine) => dead.push([machine, clock.now()]),
   });
 });
@@ -48,11 +61,45 @@ describe("DeathWatch", () => {
     expect(dead).toEqual([[id, 1_120]]);
   });
 
+  test("silent for us alone: a witness that hears it keeps its units for the grace", async () => {
+    answers = Array<"hangs">(100).fill("hangs");
+    witnesses = { "10.0.0.2:2380": "hangs", "10.0.0.3:2380": "alive" };
+    watch.update(new Set([id]));
+    await clock.advance(config.daemonGraceMs - 1);
+    expect(dead).toEqual([]);
+    expect(relayed.slice(0, 2)).toEqual([
+      ["10.0.0.2:2380", 610],
+      ["10.0.0.3:2380", 610],
+    ]);
+    await clock.advance(2_000);
+    expect(dead.map(([machine]) => machine)).toEqual([id]);
+    expect(clock.pending).toBe(0);
+  });
+
+  test("witnesses that hear nothing, or do not answer, cost 150 ms at most", async () => {
+    answers = ["hangs", "hangs"];
+    witnesses = { "10.0.0.2:2380": "hangs", "10.0.0.3:2380": "silent" };
+    watch.update(new Set([id]));
+    await clock.advance(5_000);
+    expect(dead).toEqual([[id, 1_270]]);
+  });
+
+  test("our own ears are enough: nobody waits for a witness that hangs", async () => {
+    answers = ["hangs", "alive"];
+    witnesses = { "10.0.0.2:2380": "hangs" };
+    watch.update(new Set([id]));
+    await clock.advance(1_609);
+    expect(asked).toEqual([0, 610]);
+    await clock.advance(1);
+    expect(asked).toEqual([0, 610, 1_610]);
+  });
+
   test("an answer that is found together with the time-out, after a stall, counts", async () => {
     answers = ["hangs"];
     const controller = Promise.withResolvers<"alive">();
-    const probe = { probe: () => controller.promise };
-    const options = { clock, log: SILENT_LOG, probe, config, selfId: "", addressOf: () => address };
+    const probe = { probe: () => controller.promise, probeFrom: () => Promise.resolve("silent" as const) };
+    const questions = { probe, addressOf: () => address, witnessesFor: () => [] };
+    const options = { clock, log: SILENT_LOG, config, selfId: "", ...questions };
     const stalled = new DeathWatch({ ...options, onDead: (machine) => dead.push([machine, clock.now()]) });
     clock.after(config.probeTimeoutMs + 1, () => controller.resolve("alive"));
     stalled.update(new Set([id]));

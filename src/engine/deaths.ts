@@ -6,8 +6,11 @@
  * Idea. Ask the host's kernel. Silent twice: dead. It answers: the host lives, so its daemon has `daemonGraceMs` to come back;
  * the kernel is asked again meanwhile, for the host may die yet. A machine of which no address is known, and the
  * engine's own, cannot be asked: they get the grace, too.
+ * Two hosts that do not reach each other say nothing about either. So the last question is put from other machines, too, at the
+ * same time: one answer that any of them hears counts.
  * Invariants.
  * - A machine is given up once, and never after it is registered again.
+ * - Witnesses lengthen the way to a verdict by WITNESS_MARGIN_MS at most; one that cannot be asked says nothing.
  *
  * Not here. What happens to its units (plan.ts).
  *
@@ -23,6 +26,8 @@ import type { MachineProbe } from "./ports.ts";
 const SILENCES = 2;
 /** Between the first silence and the next question. */
 const SILENCE_PAUSE_MS = 100;
+/** A witness asks as long as we do ourselves; so much longer its word may be under way. */
+const WITNESS_MARGIN_MS = 150;
 /** After a stall of this process the time-out is due together with the answer that waits in its socket: hear that one first. */
 const HEARING_MS = 10;
 
@@ -43,6 +48,8 @@ export interface DeathWatchOptions {
   /** The machine that this engine runs on. */
   readonly selfId: MachineId;
   readonly addressOf: (id: MachineId) => string;
+  /** Peer addresses of a few machines whose daemons can put the question from where they are. */
+  readonly witnessesFor: (id: MachineId) => readonly string[];
   readonly onDead: (id: MachineId) => void;
 }
 
@@ -83,47 +90,83 @@ export class DeathWatch {
 
   /** Resolves with the reason once the machine is dead; also when the signal is aborted, and then it means nothing. */
   async #untilDead(id: MachineId, signal: AbortSignal): Promise<string> {
-    const { clock, log, config, selfId } = this.#options;
+    const { clock, config, selfId } = this.#options;
     const address = id === selfId ? "" : this.#options.addressOf(id);
     const deadline = clock.now() + config.daemonGraceMs;
     let silences = 0;
     let isAnnounced = false;
     while (!signal.aborted && clock.now() < deadline) {
-      const answer = address === "" ? "alive" : await this.#ask(address, signal);
+      const heard =
+        address === "" ? "cannot be asked whether it lives" : await this.#ask(id, address, silences, signal);
       if (signal.aborted) break;
-      if (answer === "silent") {
+      if (heard === null) {
         silences += 1;
         if (silences >= SILENCES) return `its lease is over and ${address} did not answer ${silences} times`;
         await pause(clock, SILENCE_PAUSE_MS, signal);
         continue;
       }
       silences = 0;
-      if (!isAnnounced) {
-        isAnnounced = true;
-        const found = address === "" ? "cannot be asked whether it lives" : `its kernel answers at ${address}`;
-        log.notice(
-          `Machine ${shortMachineId(id)} is not registered any more, but ${found}: its units stay for ${config.daemonGraceMs} ms`,
-          { machine: id },
-        );
-      }
+      if (!isAnnounced) this.#announce(id, heard);
+      isAnnounced = true;
       await pause(clock, Math.max(0, Math.min(config.probeIntervalMs, deadline - clock.now())), signal);
     }
     return `its daemon did not come back within ${config.daemonGraceMs} ms`;
   }
 
-  async #ask(address: string, signal: AbortSignal): Promise<"alive" | "silent"> {
-    const { clock, config, probe } = this.#options;
+  #announce(id: MachineId, heard: string): void {
+    const { log, config } = this.#options;
+    log.notice(
+      `Machine ${shortMachineId(id)} is not registered any more, but ${heard}: its units stay for ${config.daemonGraceMs} ms`,
+      { machine: id },
+    );
+  }
+
+  /** What was heard of the host; null: nothing, from anywhere that was asked. */
+  async #ask(id: MachineId, address: string, silences: number, signal: AbortSignal): Promise<string | null> {
+    const { probe, config } = this.#options;
+    const here = this.#within(config.probeTimeoutMs, signal, (end) => probe.probe(address, end)).then((answer) =>
+      answer === "alive" ? `its kernel answers at ${address}` : null,
+    );
+    if (silences + 1 < SILENCES) return await here;
+    const there = this.#options.witnessesFor(id).map(async (witness) => {
+      const question = { witness, machineId: id, timeoutMs: config.probeTimeoutMs };
+      const answer = await this.#within(config.probeTimeoutMs + WITNESS_MARGIN_MS, signal, (end) =>
+        probe.probeFrom(question, end),
+      );
+      return answer === "alive" ? `its kernel answers ${witness} at ${address}` : null;
+    });
+    return await firstHeard([here, ...there]);
+  }
+
+  async #within(
+    timeoutMs: number,
+    signal: AbortSignal,
+    question: (end: AbortSignal) => Promise<"alive" | "silent">,
+  ): Promise<"alive" | "silent"> {
+    const { clock } = this.#options;
     const controller = new AbortController();
     const abort = () => controller.abort();
     signal.addEventListener("abort", abort);
-    const timeUp = pause(clock, config.probeTimeoutMs, controller.signal)
+    const timeUp = pause(clock, timeoutMs, controller.signal)
       .then(() => pause(clock, HEARING_MS, controller.signal))
       .then((): "silent" => "silent");
     try {
-      return await Promise.race([probe.probe(address, controller.signal), timeUp]);
+      return await Promise.race([question(controller.signal), timeUp]);
     } finally {
       signal.removeEventListener("abort", abort);
       controller.abort();
     }
   }
+}
+
+/** The first of these that is not null; null when all of them are. */
+function firstHeard(answers: readonly Promise<string | null>[]): Promise<string | null> {
+  return new Promise((resolve, reject) => {
+    let open = answers.length;
+    const take = (answer: string | null) => {
+      open -= 1;
+      if (answer !== null || open === 0) resolve(answer);
+    };
+    for (const answer of answers) answer.then(take, reject);
+  });
 }

@@ -63,6 +63,8 @@ export interface EngineOptions {
   readonly metrics?: EngineMetrics;
 }
 
+/** Machines that are asked, too, whether a silent one lives: two, of which one may share the broken link. */
+const WITNESSES_MAX = 2;
 /** Units that one safety net looks at; 20,000 are gone through in some 80 s, at a cost of a millisecond each time. */
 const SWEEP_UNITS = 500;
 /** Pauses after a failed write. */
@@ -87,6 +89,7 @@ export class Engine {
     this.#deaths = new DeathWatch({
       ...options,
       addressOf: (id) => options.view.address(id),
+      witnessesFor: (id) => this.#witnessesFor(id),
       onDead: (id) => {
         this.#metrics.failed("machine_away");
         this.#cluster.markDead(id);
@@ -128,6 +131,18 @@ export class Engine {
       this.#unsubscribe?.();
       this.#deaths.stop();
     }
+  }
+
+  /** Registered machines that follow this one by id: so many that die together have not all the same witnesses. */
+  #witnessesFor(id: MachineId): string[] {
+    const others = [...this.#options.view.machines()].filter(
+      (machine) => machine.id !== this.#options.selfId && machine.id !== id && machine.peerAddress !== "",
+    );
+    const after = others.findIndex((machine) => machine.id > id);
+    const from = Math.max(after, 0);
+    return [...others.slice(from), ...others.slice(0, from)]
+      .slice(0, WITNESSES_MAX)
+      .map(({ peerAddress }) => peerAddress);
   }
 
   async #idle(): Promise<void> {

@@ -34,6 +34,19 @@ describe("a machine that is gone", () => {
     expect(world.where("a.service")).toBe(1);
   });
 
+  test("that only the engine's machine does not reach: others are asked, and nothing moves", async () => {
+    await world.join(1);
+    await world.launch("a.service");
+    for (const digit of [2, 3, 4]) await world.join(digit);
+    world.probe.aliveElsewhere.add(1);
+    await world.pass(30_000, [2, 3, 4]);
+    expect(world.where("a.service")).toBe(1);
+    expect(new Set(world.probe.relayed)).toEqual(new Set(["10.0.0.2:2380: 1", "10.0.0.3:2380: 1"]));
+    world.probe.aliveElsewhere.delete(1);
+    await world.pass(5_000, [2, 3, 4]);
+    expect(world.where("a.service")).toBe(2);
+  });
+
   test("that stays without its daemon: given up when the grace is over", async () => {
     await world.join(1);
     await world.launch("a.service");

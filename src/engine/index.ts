@@ -5,4 +5,4 @@
  */
 export { DEFAULT_ENGINE_CONFIG, Engine, type EngineConfig, type EngineOptions } from "./engine.ts";
 export { EngineMetrics } from "./metrics.ts";
-export type { MachineProbe } from "./ports.ts";
+export type { MachineProbe, WitnessQuestion } from "./ports.ts";

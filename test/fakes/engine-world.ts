@@ -4,7 +4,13 @@
  * @module
  */
 import { expect } from "bun:test";
-import { DEFAULT_ENGINE_CONFIG, Engine, EngineMetrics, type MachineProbe } from "../../src/engine/index.ts";
+import {
+  DEFAULT_ENGINE_CONFIG,
+  Engine,
+  EngineMetrics,
+  type MachineProbe,
+  type WitnessQuestion,
+} from "../../src/engine/index.ts";
 import { type Log, SILENT_LOG } from "../../src/lib/log.ts";
 import type { JobState } from "../../src/model/states.ts";
 import { becomeEngine, type EngineSession, type MachineSession } from "../../src/registry/index.ts";
@@ -19,11 +25,21 @@ export const ENGINE_MACHINE = 9;
 /** Kernels by machine number: what is not listed answers nobody. */
 class FakeProbe implements MachineProbe {
   readonly alive = new Set<number>();
+  /** Alive for everybody but the engine's machine. */
+  readonly aliveElsewhere = new Set<number>();
   readonly asked: string[] = [];
+  /** "witness: machine" of each question that was put from elsewhere. */
+  readonly relayed: string[] = [];
   probe(address: string, signal: AbortSignal): Promise<"alive" | "silent"> {
     this.asked.push(address);
     const digit = Number(/10\.0\.0\.(\d+)/.exec(address)?.[1]);
     if (this.alive.has(digit)) return Promise.resolve("alive");
+    return new Promise((resolve) => signal.addEventListener("abort", () => resolve("silent")));
+  }
+  probeFrom({ witness, machineId: id }: WitnessQuestion, signal: AbortSignal): Promise<"alive" | "silent"> {
+    const digit = Number.parseInt(id.slice(0, 8), 16);
+    this.relayed.push(`${witness}: ${digit}`);
+    if (this.aliveElsewhere.has(digit)) return Promise.resolve("alive");
     return new Promise((resolve) => signal.addEventListener("abort", () => resolve("silent")));
   }
 }
