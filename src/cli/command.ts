@@ -51,7 +51,9 @@ export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;
 /** systemctl's: the unit is not active. */
 export const EXIT_NOT_ACTIVE = 3;
-/** systemctl's: the unit is unknown. */
+/** systemctl's, of those commands that ask for a state: there is no such unit (LSB: status unknown). */
+export const EXIT_NO_SUCH_UNIT = 4;
+/** systemctl's, of all others: the unit is unknown. */
 export const EXIT_UNKNOWN_UNIT = 5;
 /** The shell's: ended by Ctrl-C (128 + SIGINT). */
 export const EXIT_INTERRUPTED = 130;

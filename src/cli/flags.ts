@@ -4,7 +4,7 @@
  * Problem. General option parsers turn `00012345` into a number and `--sign=false` into the truth; ids and units must
  * arrive as typed.
  * Idea. One pass over the raw words with a table of flags: a word is a flag, a flag's value, or an argument. Flags may stand
- * anywhere, before and after the command, until "--". A flag given twice: the last one counts.
+ * anywhere, before and after the command, until "--". A flag given twice: the last one counts, unless it is a list.
  *
  * Not here. Which flags there are (global-flags.ts, commands/), what the help says of them (grammar.ts).
  *
@@ -19,6 +19,8 @@ export interface Flag {
   readonly short?: string;
   /** What stands for the value in the help; absent: the flag is a switch. */
   readonly value?: string;
+  /** Given several times it is a list, as if the values had been given in one, separated by commas. */
+  readonly isList?: true;
   readonly help: string;
   /** The value when nothing is given. */
   readonly fallback?: string;
@@ -65,6 +67,12 @@ export class FlagValues {
     throw new UsageError(`Cannot use --${name}=${text}: a number of seconds above 0 is needed`);
   }
 
+  /** The values of a list, each once, in their order; "" and empty items are none. */
+  list(name: string): string[] {
+    const items = this.text(name).split(",");
+    return [...new Set(items.map((item) => item.trim()).filter((item) => item !== ""))];
+  }
+
   names(): Iterable<string> {
     return this.#given.keys();
   }
@@ -78,7 +86,7 @@ export interface SplitArguments {
 /**
  * Separates flags from arguments.
  *
- * @param flags All that may occur, of every command.
+ * @param flags All that may occur. Where two have the same name or letter, the first one counts.
  * @param isComplete Told the words so far: true when whatever follows is an argument.
  */
 export function splitArguments(
@@ -140,7 +148,8 @@ function take(flag: Flag, attached: string | null, rest: string[], given: Map<st
   }
   const value = attached ?? rest.shift();
   if (value === undefined) throw new UsageError(`Cannot use --${flag.name}: its value is missing (${flag.value})`);
-  given.set(flag.name, value);
+  const before = flag.isList === true ? given.get(flag.name) : undefined;
+  given.set(flag.name, before === undefined ? value : `${before},${value}`);
 }
 
 const TRUE_WORDS = new Set(["true", "1", "t", "yes", "on"]);

@@ -67,6 +67,11 @@ export class Grammar {
     throw new CliError(`Unknown command "${word}"${didYouMean(word, known)}`);
   }
 
+  /** The full name of the command that a word means; undefined where find() would refuse it. */
+  nameOf(word: string): string | undefined {
+    return this.#parse(word, [])?.name;
+  }
+
   /** Refuses a flag of another command; `names` are those on the command line. */
   checkFlags(command: Command, names: readonly string[]): void {
     for (const name of names) {

@@ -8,7 +8,7 @@ import { VERSION } from "../lib/version.ts";
 import { SigningError } from "./change.ts";
 import { CliError, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE } from "./command.ts";
 import { COMMANDS } from "./commands/index.ts";
-import { FlagValues, splitArguments, UsageError } from "./flags.ts";
+import { FlagValues, type SplitArguments, splitArguments, UsageError } from "./flags.ts";
 import { applyEnvironment, GLOBAL_FLAGS } from "./global-flags.ts";
 import { Grammar } from "./grammar.ts";
 import { openTunnel, throughTunnel } from "./ssh/open-tunnel.ts";
@@ -27,8 +27,7 @@ export async function run(argv: readonly string[], program: string, world: World
 
 async function dispatch(argv: readonly string[], program: string, world: World): Promise<number> {
   const grammar = new Grammar(program, COMMANDS);
-  const allFlags = [...GLOBAL_FLAGS, ...COMMANDS.flatMap((command) => command.flags)];
-  const { given, words } = splitArguments(argv, allFlags, (so) => endsFlags(grammar, so));
+  const { given, words } = readWords(grammar, argv);
   const ownFlags = [...given.keys()];
   applyEnvironment(given, world.environment);
   if (!given.has("endpoint")) given.set("endpoint", defaultEndpoint(given, program, world));
@@ -66,6 +65,18 @@ async function dispatch(argv: readonly string[], program: string, world: World):
   } finally {
     await tunnel?.close();
   }
+}
+
+/**
+ * Flags may stand before their command, and a letter may mean one thing to this command and another to that: the first pass finds
+ * the command (which letters take a value is the same for all), the second reads its flags before those of the others.
+ */
+function readWords(grammar: Grammar, argv: readonly string[]): SplitArguments {
+  const flags = [...GLOBAL_FLAGS, ...COMMANDS.flatMap((command) => command.flags)];
+  const isComplete = (words: readonly string[]): boolean => endsFlags(grammar, words);
+  const first = splitArguments(argv, flags, isComplete);
+  const command = COMMANDS.find(({ name }) => name === grammar.nameOf(first.words[0] ?? ""));
+  return command === undefined ? first : splitArguments(argv, [...command.flags, ...flags], isComplete);
 }
 
 /** `flt ssh MACHINE ls -l`: from the machine on it is another program's command line. */

@@ -15,7 +15,13 @@ import type {
   UnitPutEntity,
   UnitStateEntity,
 } from "../model/entities.ts";
-import { parseMachinePage, parseUnitEntity, parseUnitPage, parseUnitStatePage } from "../model/entity-input.ts";
+import {
+  parseMachinePage,
+  parseUnitEntity,
+  parseUnitNames,
+  parseUnitPage,
+  parseUnitStatePage,
+} from "../model/entity-input.ts";
 import type { FleetEvent } from "../model/events.ts";
 import { changeUnits, type UnitOutcome } from "./batch.ts";
 import { ClientError } from "./errors.ts";
@@ -68,6 +74,13 @@ export class FleetClient {
       const page = parseUnitPage(body);
       return { items: page.units ?? [], nextPageToken: page.nextPageToken ?? "" };
     });
+  }
+
+  /** Names of the units that one of the patterns describes; of all units where there is no pattern. Sorted. */
+  async unitNames(patterns: readonly string[], signal?: AbortSignal): Promise<readonly string[]> {
+    const query = patterns.map((pattern) => `pattern=${encodeURIComponent(pattern)}`).join("&");
+    const path = `${PREFIX}/unit-names${query === "" ? "" : `?${query}`}`;
+    return parseUnitNames((await requestJson(this.#http, { method: "GET", path, signal })).body ?? {}).names;
   }
 
   /** null when there is none. */

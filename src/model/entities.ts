@@ -41,6 +41,11 @@ export interface ReasonEntity {
   readonly reason: string;
 }
 
+/** `GET /flt/v1/unit-names`: sorted. */
+export interface UnitNamesEntity {
+  readonly names: readonly string[];
+}
+
 /** What `PUT /units/NAME` takes. */
 export interface UnitPutEntity {
   readonly name?: string;

@@ -16,6 +16,7 @@ import type {
   MachinePageEntity,
   UnitBatchResultEntity,
   UnitEntity,
+  UnitNamesEntity,
   UnitPageEntity,
   UnitStateEntity,
   UnitStatePageEntity,
@@ -70,9 +71,10 @@ const machineSchema = object({
 const unitPageSchema = object({ units: list(unitSchema), nextPageToken: text });
 const unitStatePageSchema = object({ states: list(unitStateSchema), nextPageToken: text });
 const machinePageSchema = object({ machines: list(machineSchema), nextPageToken: text });
+const unitNamesSchema = object({ names: list(v.string()) });
 const errorSchema = object({ error: object({ code: v.number(), message: text }) });
 /** Only what tells the items apart; each is then read by unitBatchItemSchema, so that one that is wrong hides no other. */
-const unitNamesSchema = object({ units: v.array(v.pipe(isObject, v.looseObject({ name: text }))) });
+const unitItemNamesSchema = object({ units: v.array(v.pipe(isObject, v.looseObject({ name: text }))) });
 const unitBatchItemSchema = object({
   name: text,
   delete: v.nullish(v.boolean(), false),
@@ -150,7 +152,7 @@ export function parseUnitPut(json: unknown): UnitPut {
 export function parseUnitBatch(json: unknown): readonly UnitBatchItem[] {
   const what = "the units in the request body";
   const names = new Set<string>();
-  return read(unitNamesSchema, json, what).units.map((item, index) => {
+  return read(unitItemNamesSchema, json, what).units.map((item, index) => {
     const { name } = item;
     if (name === "") throw new EntityError(what, `unit ${index} has no name`);
     if (names.has(name)) throw new EntityError(what, `${JSON.stringify(name)} is there twice`);
@@ -219,6 +221,9 @@ export function parseUnitEntity(json: unknown): UnitEntity {
 }
 export function parseUnitPage(json: unknown): UnitPageEntity {
   return read(unitPageSchema, json, "the units in the answer");
+}
+export function parseUnitNames(json: unknown): UnitNamesEntity {
+  return read(unitNamesSchema, json, "the unit names in the answer");
 }
 export function parseUnitState(json: unknown): UnitStateEntity {
   return read(unitStateSchema, json, "the unit state in the answer");

@@ -116,7 +116,16 @@ const prefix = fc.constantFrom("/fleet/v1", "/fleet/v1-alpha", "/flt/v1", "/flt/
 const segment = fc.oneof(
   {
     weight: 6,
-    arbitrary: fc.constantFrom("units", "state", "machines", "discovery", "events", "version", "units:batch"),
+    arbitrary: fc.constantFrom(
+      "units",
+      "state",
+      "machines",
+      "discovery",
+      "events",
+      "version",
+      "units:batch",
+      "unit-names",
+    ),
   },
   {
     weight: 2,
@@ -129,7 +138,7 @@ const parameter = fc.oneof(
   pageToken.map((token) => `nextPageToken=${encodeURIComponent(token.toWellFormed())}`),
   fc
     .tuple(
-      fc.constantFrom("unitName", "machineID", "lines", "follow", "output", "stale", "alt", "x"),
+      fc.constantFrom("unitName", "machineID", "lines", "follow", "output", "stale", "pattern", "alt", "x"),
       fc.oneof(value, fc.constantFrom("true", "-1", "1e9", "99999999999", "json", machineId(1))),
     )
     .map(([name, text]) => `${name}=${encodeURIComponent(text.toWellFormed())}`),

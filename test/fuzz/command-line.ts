@@ -21,7 +21,7 @@ export interface HostileCommand {
   readonly file: string;
 }
 
-const STATUSES = new Set([0, 1, 2, 3, 5, 130]);
+const STATUSES = new Set([0, 1, 2, 3, 4, 5, 130]);
 /** Turns of the event loop; a command that needs more is waiting for something. */
 const PATIENCE_TURNS = 20;
 

@@ -18,6 +18,7 @@ import type {
   UnitBatchResultEntity,
   UnitDetailEntity,
   UnitEntity,
+  UnitNamesEntity,
   UnitOptionEntity,
   UnitPageEntity,
   UnitStateEntity,
@@ -65,6 +66,7 @@ const error = v.strictObject({ error: errorDetail });
 const unitBatchResult = v.strictObject({
   units: v.array(v.strictObject({ name: text, status, error: optional(errorDetail) })),
 });
+const unitNames = v.strictObject({ names: v.array(text) });
 const version = v.strictObject({ version: text, machineID: machineId, leader: optional(machineId) });
 const reason = v.strictObject({ machineID: optional(machineId), reason: text });
 const reasons = v.strictObject({ reasons: v.array(reason) });
@@ -118,6 +120,7 @@ export const ANSWER_SCHEMAS = {
   UnitStatePage: unitStatePage,
   Error: error,
   UnitBatchResult: unitBatchResult,
+  UnitNames: unitNames,
   Version: version,
   Reason: reason,
   Reasons: reasons,
@@ -139,6 +142,7 @@ type Entities = {
   readonly UnitStatePage: UnitStatePageEntity;
   readonly Error: ErrorEntity;
   readonly UnitBatchResult: UnitBatchResultEntity;
+  readonly UnitNames: UnitNamesEntity;
   readonly Reason: ReasonEntity;
   readonly UnitDetail: UnitDetailEntity;
   readonly Event: FleetEvent;

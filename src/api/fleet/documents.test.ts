@@ -112,6 +112,9 @@ const REQUESTS: readonly (readonly [method: string, path: string, body?: unknown
 const FLT_REQUESTS: typeof REQUESTS = [
   ["POST", "/units:batch", { units: [{ name: "a.service", delete: true }, { name: "x" }] }],
   ["POST", "/units:batch", {}],
+  ["GET", "/unit-names"],
+  ["GET", "/unit-names?pattern=a*&pattern=[b-c].service"],
+  ["GET", "/unit-names?pattern=[a"],
   ["GET", "/units/a.service/status"],
   ["GET", "/units/b.service/status"],
   ["GET", "/units/a.service/journal?lines=3"],

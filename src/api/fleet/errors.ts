@@ -56,6 +56,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   "bad-unit-file": { status: 400 },
   "bad-unit-options": { status: 400 },
   "bad-entity": { status: 400 },
+  "bad-glob": { status: 400 },
   "bad-page-token": { status: 400 },
   "bad-metadata": { status: 400 },
   // registry/.

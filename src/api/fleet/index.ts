@@ -10,6 +10,7 @@
  *     PATCH        /machines                        metadata, as JSON Patch
  *     GET          /discovery                       the same as a Google discovery document
  *   /flt/v1 only
+ *     GET          /unit-names ?pattern= …          names alone
  *     POST         /units:batch {"units": […]}      many units at once, each with its own status
  *     GET          /events ?unitName= …             the picture, then every change (model/events.ts), as x-ndjson
  *     POST         /events {"unitNames": […]}       the same for more names than a URL holds

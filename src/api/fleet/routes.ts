@@ -12,7 +12,7 @@ import { getState, listMachines, listStates } from "./lists.ts";
 import { patchMachines } from "./metadata.ts";
 import type { AnswerContent, Parameter, Route } from "./route.ts";
 import { unitJournal, unitStatus } from "./streams.ts";
-import { deleteUnit, getReasons, getUnit, listUnits, putUnit } from "./units.ts";
+import { deleteUnit, getReasons, getUnit, listUnitNames, listUnits, putUnit } from "./units.ts";
 import { getEvents, postEvents } from "./watch.ts";
 
 const NEXT_PAGE: Parameter = {
@@ -78,6 +78,26 @@ const UNITS: readonly Route[] = [
         summary: "Delete the referenced Unit object",
         answers: { 204: { description: "Deleted" } },
         refusals: [404],
+      },
+    },
+  },
+  {
+    path: ["unit-names"],
+    fltOnly: true,
+    methods: {
+      GET: {
+        handler: listUnitNames,
+        id: "listUnitNames",
+        summary: "The names of all units, or of those that a pattern describes, sorted, in one answer",
+        query: [
+          {
+            name: "pattern",
+            type: "string",
+            description: "Shell pattern of * ? [a-c] [!a-c], as systemctl takes them; may repeat",
+            repeated: true,
+          },
+        ],
+        answers: { 200: { description: "The names", entity: "UnitNames" } },
       },
     },
   },

@@ -17,7 +17,8 @@ import { pageOf } from "../../model/page-token.ts";
 import { parseRequirements } from "../../model/requirements.ts";
 import type { JobState } from "../../model/states.ts";
 import { checkUnitOptions, unitHash } from "../../model/unit-file.ts";
-import { isUnitName, parseUnitName, type UnitName } from "../../model/unit-name.ts";
+import { isUnitName, parseUnitName, UNIT_NAME_MAX_LENGTH, type UnitName } from "../../model/unit-name.ts";
+import { compileUnitPattern, matchesSome } from "../../model/unit-pattern.ts";
 import type { ClusterView, UnitChange, UnitWriteResult } from "../../registry/types.ts";
 import { type Call, pageToken, refreshView, writeOptions } from "./call.ts";
 import { unitOf } from "./entities.ts";
@@ -36,6 +37,26 @@ export async function listUnits(call: Call): Promise<Response> {
       nextPageToken,
     ),
   );
+}
+
+/** As many patterns as a command line is likely to hold. */
+const MAX_PATTERNS = 100;
+
+/** Names alone: what a pattern of the command line is matched with. flt's own. */
+export async function listUnitNames(call: Call): Promise<Response> {
+  const texts = call.query.getAll("pattern");
+  if (texts.length > MAX_PATTERNS) {
+    throw new ApiError("bad-request", `Cannot match ${texts.length} patterns: at most ${MAX_PATTERNS} in one request`);
+  }
+  for (const text of texts) {
+    if (text.length <= UNIT_NAME_MAX_LENGTH) continue;
+    throw new ApiError("bad-request", `Cannot use a pattern of ${text.length} characters: a name has fewer`);
+  }
+  const patterns = texts.map(compileUnitPattern);
+  await refreshView(call);
+  const names: string[] = [];
+  for (const { name } of call.ports.view.jobs()) if (matchesSome(patterns, name)) names.push(name);
+  return json(200, { names });
 }
 
 export async function getUnit(call: Call): Promise<Response> {

@@ -15,7 +15,8 @@ import { type UnitOption, unitHash } from "../../model/unit-file.ts";
 import { type Change, patienceMs, refuseSigning, sendAll, waitForGoals } from "../change.ts";
 import { CliError, type CommandContext, EXIT_FAILED, EXIT_OK, line, note } from "../command.ts";
 import { Goal } from "../goals.ts";
-import { type Resolved, resolveUnits, unitArguments } from "../resolve.ts";
+import { type Resolved, resolveUnits, type UnitArgument } from "../resolve.ts";
+import { selectUnits } from "../select.ts";
 import { UnitWatch } from "../watch.ts";
 
 export interface BringUp {
@@ -37,7 +38,8 @@ export async function bringUp(context: CommandContext, wish: BringUp): Promise<n
     note(context, "No units given");
     return EXIT_OK;
   }
-  const units = unitArguments(context.args);
+  const units = await selectUnits(context, context.args, { forbidden: wish.verb === null ? "submit" : null });
+  if (units.length === 0) return EXIT_OK;
   const watch = await UnitWatch.open(
     context,
     units.map((unit) => unit.name),
@@ -53,7 +55,7 @@ export async function bringUp(context: CommandContext, wish: BringUp): Promise<n
 
 async function resolve(
   context: CommandContext,
-  units: ReturnType<typeof unitArguments>,
+  units: readonly UnitArgument[],
   watch: UnitWatch,
   replaceable: readonly JobState[] | null,
 ): Promise<Resolved[]> {

@@ -6,7 +6,7 @@
 import { unitOptionFromEntity } from "../../model/entities.ts";
 import { serializeUnitFile } from "../../model/unit-file.ts";
 import { type Command, EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN_UNIT, note } from "../command.ts";
-import { unitArguments } from "../resolve.ts";
+import { selectUnits } from "../select.ts";
 
 export const cat: Command = {
   name: "cat",
@@ -22,7 +22,7 @@ export const cat: Command = {
     }
     let status = EXIT_OK;
     let isFirst = true;
-    for (const { name } of unitArguments(context.args)) {
+    for (const { name } of await selectUnits(context, context.args, { withTemplates: true })) {
       const unit = await context.client.unit(name, context.world.signal);
       if (unit === null) {
         note(context, `Unit ${name} not found`);

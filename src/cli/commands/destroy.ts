@@ -5,7 +5,7 @@
  */
 import { sendAll } from "../change.ts";
 import { type Command, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, line, note } from "../command.ts";
-import { unitArguments } from "../resolve.ts";
+import { selectUnits } from "../select.ts";
 import { tellUnknown } from "./known-units.ts";
 import { BLOCK_FLAGS } from "./shared-flags.ts";
 
@@ -21,7 +21,7 @@ export const destroy: Command = {
       note(context, "No units given");
       return EXIT_OK;
     }
-    const units = unitArguments(context.args);
+    const units = await selectUnits(context, context.args, { withTemplates: true });
     const unknown = new Set<string>();
     const destroyed = await sendAll(context, units, {
       doing: "destroying",

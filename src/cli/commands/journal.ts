@@ -6,7 +6,7 @@
 
 import type { JournalOptions } from "../../client/index.ts";
 import { type Command, type CommandContext, EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN_UNIT, note } from "../command.ts";
-import { unitArguments } from "../resolve.ts";
+import { selectUnits } from "../select.ts";
 import { shellLine } from "../ssh/arguments.ts";
 import { UnitWatch } from "../watch.ts";
 import {
@@ -17,57 +17,105 @@ import {
   onEachBySsh,
   printInTurn,
   printMixed,
+  type Source,
+  sourcesOf,
 } from "./machine-text.ts";
 import { SSH_INSTEAD_FLAG } from "./shared-flags.ts";
 
 export const journal: Command = {
   name: "journal",
-  usage: "[--lines=N] [-f|--follow] [--output=MODE] UNIT",
+  usage: "[-n|--lines=N] [-f|--follow] [-o|--output=MODE] UNIT...",
   summary: "Show what a unit has logged, from the machine that holds it",
-  description: "For a global unit: from each machine. --follow goes on until Ctrl-C.",
-  examples: ["journal hello.service", "journal --lines=100 -f hello.service", "journal --output=cat hello.service"],
+  description:
+    "For a global unit: from each machine. Several units, or a pattern: one after the other, with --follow side by side. --follow " +
+    "goes on until Ctrl-C.",
+  examples: [
+    "journal hello.service",
+    "journal --lines=100 -f hello.service",
+    "journal --output=cat hello.service",
+    "journal -f 'web@*'",
+  ],
   flags: [
-    { name: "lines", value: "N", fallback: "10", help: "How many of the latest lines to show" },
+    { name: "lines", short: "n", value: "N", fallback: "10", help: "How many of the latest lines to show" },
     { name: "follow", short: "f", fallback: "false", help: "Go on with new lines as they come" },
-    { name: "output", value: "MODE", fallback: "short", help: "One of journalctl's output modes" },
+    { name: "output", short: "o", value: "MODE", fallback: "short", help: "One of journalctl's output modes" },
     { name: "sudo", fallback: "false", help: "With --ssh-port: read the journal as root there" },
     SSH_INSTEAD_FLAG,
   ],
   async run(context) {
-    const [unit, ...others] = unitArguments(context.args);
-    if (unit === undefined || others.length > 0) {
+    const { flags, world } = context;
+    const options = {
+      lines: flags.count("lines"),
+      follow: flags.isOn("follow"),
+      output: flags.text("output"),
+    };
+    if (context.args.length === 0) {
       note(context, "One unit must be given");
       return EXIT_FAILED;
     }
-    const { name } = unit;
-    const options = {
-      lines: context.flags.count("lines"),
-      follow: context.flags.isOn("follow"),
-      output: context.flags.text("output"),
-    };
-    const watch = await UnitWatch.open(context, [name]);
-    const picture = watch.picture.get(name);
-    await watch.close();
-    const holders = holdersOf(picture);
-    if (holders.length === 0) {
-      const isUnknown = picture.unit === null;
-      note(context, isUnknown ? `Unit ${name} does not exist.` : `Unit ${name} is on no machine: it has no journal`);
-      return isUnknown && !context.isFleetctl ? EXIT_UNKNOWN_UNIT : EXIT_FAILED;
-    }
-    if (asksBySsh(context)) return await overSsh(context, name, holders, options);
-    const open = (id: string): AsyncIterable<Uint8Array> =>
-      context.client.journal(name, id, options, context.world.signal);
+    const names = (await selectUnits(context)).map((unit) => unit.name);
+    if (names.length === 0) return EXIT_OK;
+    const { found, status } = await findHolders(context, names);
+    if (found.length === 0) return status;
+    if (asksBySsh(context)) return Math.max(status, await overSsh(context, found, options));
+    const sources = found.flatMap(({ name, holders }) => {
+      const all = sourcesOf(holders, (id) => context.client.journal(name, id, options, world.signal));
+      return names.length === 1 ? all : all.map((source) => ofUnit(name, source));
+    });
     try {
-      await (options.follow ? printMixed(context, holders, open) : printInTurn(context, holders, open));
+      await (options.follow ? printMixed(context, sources) : printInTurn(context, sources));
     } catch (error) {
       if (!isMissingRoute(error)) throw error;
-      return await overSsh(context, name, holders, options);
+      return Math.max(status, await overSsh(context, found, options));
     }
-    return EXIT_OK;
+    return status;
   },
 };
 
-async function overSsh(
+interface Held {
+  readonly name: string;
+  readonly holders: readonly Holder[];
+}
+
+/** Those that are somewhere; of the others is said why they have no journal. */
+async function findHolders(
+  context: CommandContext,
+  names: readonly string[],
+): Promise<{ readonly found: readonly Held[]; readonly status: number }> {
+  const watch = await UnitWatch.open(context, names);
+  const pictures = names.map((name) => watch.picture.get(name));
+  await watch.close();
+  let status = EXIT_OK;
+  const found: Held[] = [];
+  for (const picture of pictures) {
+    const { name } = picture;
+    const holders = holdersOf(picture);
+    if (holders.length > 0) {
+      found.push({ name, holders });
+      continue;
+    }
+    const isUnknown = picture.unit === null;
+    note(context, isUnknown ? `Unit ${name} does not exist.` : `Unit ${name} is on no machine: it has no journal`);
+    status = Math.max(status, isUnknown && !context.isFleetctl ? EXIT_UNKNOWN_UNIT : EXIT_FAILED);
+  }
+  return { found, status };
+}
+
+function ofUnit(name: string, { heading, mark, open }: Source): Source {
+  return { heading: `${name} on ${heading}`, mark: `${mark} ${name}`, open };
+}
+
+async function overSsh(context: CommandContext, found: readonly Held[], options: JournalOptions): Promise<number> {
+  if (options.follow && (found.length > 1 || found.some(({ holders }) => holders.length > 1))) {
+    note(context, "Cannot follow several journals through SSH: leave --ssh-port out");
+    return EXIT_FAILED;
+  }
+  let status = EXIT_OK;
+  for (const { name, holders } of found) status = Math.max(status, await onEach(context, name, holders, options));
+  return status;
+}
+
+async function onEach(
   context: CommandContext,
   name: string,
   holders: readonly Holder[],
@@ -81,9 +129,5 @@ async function overSsh(
     `--output=${options.output}`,
   ];
   if (options.follow) words.push("--follow");
-  if (options.follow && holders.length > 1) {
-    note(context, `Cannot follow ${name} on ${holders.length} machines through SSH: leave --ssh-port out`);
-    return EXIT_FAILED;
-  }
   return await onEachBySsh(context, holders, shellLine(context.flags.isOn("sudo") ? ["sudo", ...words] : words));
 }

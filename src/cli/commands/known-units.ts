@@ -6,13 +6,18 @@
 import type { UnitEvent } from "../../model/events.ts";
 import { patienceMs } from "../change.ts";
 import { type CommandContext, EXIT_OK, EXIT_UNKNOWN_UNIT, note } from "../command.ts";
-import { unitArguments } from "../resolve.ts";
+import { selectUnits } from "../select.ts";
 import { UnitWatch } from "../watch.ts";
 
 /** A unit that exists, as it was when the command began. */
 export interface KnownUnit {
   readonly name: string;
   readonly unit: UnitEvent;
+}
+
+export interface KnownUnitsOptions {
+  /** Inactive units that a pattern has matched are passed over, as systemctl passes over what it has not in memory. */
+  readonly passesInactive?: boolean;
 }
 
 /**
@@ -22,6 +27,7 @@ export interface KnownUnit {
 export async function withKnownUnits(
   context: CommandContext,
   act: (watch: UnitWatch, units: readonly KnownUnit[]) => Promise<number>,
+  options: KnownUnitsOptions = {},
 ): Promise<number> {
   // Refuses a bad value before anything is done, also where the flag has taken the only unit for it.
   patienceMs(context);
@@ -29,15 +35,23 @@ export async function withKnownUnits(
     note(context, "No units given");
     return EXIT_OK;
   }
-  const names = unitArguments(context.args).map((unit) => unit.name);
+  const selected = await selectUnits(context);
+  if (selected.length === 0) return EXIT_OK;
+  const names = selected.map((unit) => unit.name);
   const watch = await UnitWatch.open(context, names);
   try {
-    const known = names.flatMap((name) => {
+    const known = selected.flatMap(({ name, isMatch }) => {
       const { unit } = watch.picture.get(name);
-      return unit === null ? [] : [{ name, unit }];
+      const isPassed = isMatch && options.passesInactive === true && unit?.desiredState === "inactive";
+      return unit === null || isPassed ? [] : [{ name, unit }];
     });
-    const unknown = names.filter((name) => watch.picture.get(name).unit === null);
-    const unknownStatus = tellUnknown(context, unknown, known.length);
+    // What a pattern has matched and is gone by now was destroyed meanwhile: nobody asked for it by name.
+    const unknown = selected.filter(({ name, isMatch }) => !isMatch && watch.picture.get(name).unit === null);
+    const unknownStatus = tellUnknown(
+      context,
+      unknown.map(({ name }) => name),
+      known.length,
+    );
     const status = known.length === 0 ? EXIT_OK : await act(watch, known);
     return status === EXIT_OK ? unknownStatus : status;
   } finally {

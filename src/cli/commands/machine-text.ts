@@ -23,32 +23,41 @@ export function holdersOf(picture: UnitPicture): Holder[] {
   return [...picture.states.values()].map((state) => state.machine);
 }
 
-/** One after the other, below a line that names the machine when there are several. */
-export async function printInTurn(
-  context: CommandContext,
+/** A text, and what tells it apart from others. */
+export interface Source {
+  /** In the line above it. */
+  readonly heading: string;
+  /** Before each of its lines, where the texts are mixed. */
+  readonly mark: string;
+  readonly open: () => AsyncIterable<Uint8Array>;
+}
+
+/** What each of these machines says. */
+export function sourcesOf(
   holders: readonly Holder[],
   open: (machineId: string) => AsyncIterable<Uint8Array>,
-): Promise<void> {
-  for (const [index, { id, primaryIP }] of holders.entries()) {
-    if (holders.length > 1) {
-      context.world.out(`${index > 0 ? "\n" : ""}==> ${machineLegend(id, primaryIP)} <==\n`);
-    }
-    for await (const chunk of open(id)) await context.world.outBytes(chunk);
+): Source[] {
+  return holders.map(({ id, primaryIP }) => {
+    return { heading: machineLegend(id, primaryIP), mark: shortMachineId(id), open: () => open(id) };
+  });
+}
+
+/** One after the other, below a heading when there are several. */
+export async function printInTurn(context: CommandContext, sources: readonly Source[]): Promise<void> {
+  for (const [index, { heading, open }] of sources.entries()) {
+    if (sources.length > 1) context.world.out(`${index > 0 ? "\n" : ""}==> ${heading} <==\n`);
+    for await (const chunk of open()) await context.world.outBytes(chunk);
   }
 }
 
-/** Side by side, each line with its machine before it when there are several. */
-export async function printMixed(
-  context: CommandContext,
-  holders: readonly Holder[],
-  open: (machineId: string) => AsyncIterable<Uint8Array>,
-): Promise<void> {
-  if (holders.length === 1) return await printInTurn(context, holders, open);
+/** Side by side, each line with its source's mark before it when there are several. */
+export async function printMixed(context: CommandContext, sources: readonly Source[]): Promise<void> {
+  if (sources.length === 1) return await printInTurn(context, sources);
   await Promise.all(
-    holders.map(async ({ id }) => {
-      const mark = `${shortMachineId(id)}: `;
+    sources.map(async (source) => {
+      const mark = `${source.mark}: `;
       let rest = "";
-      for await (const chunk of open(id)) {
+      for await (const chunk of source.open()) {
         const lines = (rest + decodeText(chunk)).split("\n");
         rest = lines.pop() ?? "";
         if (lines.length > 0)

@@ -19,7 +19,8 @@ export const restart: Command = {
     "With --no-block the stop is waited for all the same, the start is not.",
   examples: ["restart hello.service", "restart --block-attempts=10 web@1 web@2"],
   flags: BLOCK_FLAGS,
-  run: (context) => withKnownUnits(context, (watch, units) => restartUnits(context, watch, units)),
+  run: (context) =>
+    withKnownUnits(context, (watch, units) => restartUnits(context, watch, units), { passesInactive: true }),
 };
 
 async function restartUnits(context: CommandContext, watch: UnitWatch, known: readonly KnownUnit[]): Promise<number> {

@@ -9,16 +9,24 @@ import {
   type Command,
   type CommandContext,
   EXIT_FAILED,
+  EXIT_NO_SUCH_UNIT,
   EXIT_NOT_ACTIVE,
   EXIT_OK,
-  EXIT_UNKNOWN_UNIT,
   note,
 } from "../command.ts";
 import type { UnitPicture } from "../picture.ts";
-import { unitArguments } from "../resolve.ts";
+import { selectUnits } from "../select.ts";
 import { shellLine } from "../ssh/arguments.ts";
 import { UnitWatch } from "../watch.ts";
-import { asksBySsh, type Holder, holdersOf, isMissingRoute, onEachBySsh, printInTurn } from "./machine-text.ts";
+import {
+  asksBySsh,
+  type Holder,
+  holdersOf,
+  isMissingRoute,
+  onEachBySsh,
+  printInTurn,
+  sourcesOf,
+} from "./machine-text.ts";
 import { SSH_INSTEAD_FLAG } from "./shared-flags.ts";
 
 const ACTIVE = new Set(["active", "reloading", "refreshing"]);
@@ -29,7 +37,7 @@ export const status: Command = {
   summary: "Show what systemd says of units, from the machines that hold them",
   description:
     "For a unit that is on no machine: what is wanted of it, and what is in its way. Ends with systemctl's exit status: " +
-    "0 active, 3 not active.",
+    "0 active, 3 not active, 4 unknown.",
   examples: ["status hello.service", "status web@1 web@2"],
   flags: [SSH_INSTEAD_FLAG],
   async run(context) {
@@ -37,7 +45,8 @@ export const status: Command = {
       note(context, "No units given");
       return EXIT_OK;
     }
-    const names = unitArguments(context.args).map((unit) => unit.name);
+    const names = (await selectUnits(context)).map((unit) => unit.name);
+    if (names.length === 0) return EXIT_OK;
     const watch = await UnitWatch.open(context, names);
     const pictures = names.map((name) => watch.picture.get(name));
     await watch.close();
@@ -55,7 +64,7 @@ async function show(context: CommandContext, picture: UnitPicture): Promise<numb
   const holders = holdersOf(picture);
   if (unit === null && holders.length === 0) {
     note(context, `Unit ${name} does not exist.`);
-    return context.isFleetctl ? EXIT_FAILED : EXIT_UNKNOWN_UNIT;
+    return context.isFleetctl ? EXIT_FAILED : EXIT_NO_SUCH_UNIT;
   }
   if (holders.length === 0) {
     const reasons = picture.reasons.length === 0 ? "" : `\nIn its way:\n${reasonLines(picture.reasons)}`;
@@ -64,7 +73,10 @@ async function show(context: CommandContext, picture: UnitPicture): Promise<numb
   }
   if (asksBySsh(context)) return await overSsh(context, name, holders);
   try {
-    await printInTurn(context, holders, (id) => context.client.status(name, id, context.world.signal));
+    await printInTurn(
+      context,
+      sourcesOf(holders, (id) => context.client.status(name, id, context.world.signal)),
+    );
   } catch (error) {
     if (!isMissingRoute(error)) throw error;
     return await overSsh(context, name, holders);

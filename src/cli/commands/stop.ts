@@ -16,20 +16,24 @@ export const stop: Command = {
   examples: ["stop hello.service", "stop --no-block myservice/*"],
   flags: BLOCK_FLAGS,
   run: (context) =>
-    withKnownUnits(context, async (watch, units) => {
-      const inactive = units.filter(({ unit }) => !unit.global && unit.desiredState === "inactive");
-      for (const { name } of inactive) note(context, `Unable to stop unit ${name} in state inactive`);
-      if (inactive.length > 0) return EXIT_FAILED;
-      const running = units.filter(({ name, unit }) => {
-        const report =
-          unit.machine === undefined ? undefined : watch.picture.get(name).states.get(unit.machine.id)?.report;
-        return unit.global || unit.desiredState !== "loaded" || report?.jobState === "launched";
-      });
-      return await takeDown(
-        context,
-        { verb: "stop", past: "stopped", doing: "stopping", target: "stopped" },
-        watch,
-        running,
-      );
-    }),
+    withKnownUnits(
+      context,
+      async (watch, units) => {
+        const inactive = units.filter(({ unit }) => !unit.global && unit.desiredState === "inactive");
+        for (const { name } of inactive) note(context, `Unable to stop unit ${name} in state inactive`);
+        if (inactive.length > 0) return EXIT_FAILED;
+        const running = units.filter(({ name, unit }) => {
+          const report =
+            unit.machine === undefined ? undefined : watch.picture.get(name).states.get(unit.machine.id)?.report;
+          return unit.global || unit.desiredState !== "loaded" || report?.jobState === "launched";
+        });
+        return await takeDown(
+          context,
+          { verb: "stop", past: "stopped", doing: "stopping", target: "stopped" },
+          watch,
+          running,
+        );
+      },
+      { passesInactive: true },
+    ),
 };

@@ -142,7 +142,7 @@ describe("status and journal", () => {
     });
     world.fleet.setReport({ name: "hello.service", machineId: M1, active: "failed", sub: "failed" });
     expect((await world.run("status", "hello")).status).toBe(3);
-    expect((await world.run("status", "nobody")).status).toBe(5);
+    expect((await world.run("status", "nobody")).status).toBe(4);
   });
 
   test("status of a unit that is nowhere says why", async () => {
@@ -163,7 +163,14 @@ describe("status and journal", () => {
       '113f16a7: journal of everywhere.service on 113f {"lines":10,"follow":true,"output":"cat"}\n' +
         '22222222: journal of everywhere.service on 2222 {"lines":10,"follow":true,"output":"cat"}\n',
     );
-    expect((await world.run("journal", "hello", "everywhere")).status).toBe(1);
+    expect(await world.run("journal", "hello", "nobody", "everywhere")).toMatchObject({
+      status: 5,
+      err: "Unit nobody.service does not exist.\n",
+      out: expect.stringMatching(
+        /^==> hello\.service on 113f16a7.* <==\njournal of hello.*\n\n==> everywhere\.service on 113f.* <==\n.*\n\n==> everywhere/,
+      ),
+    });
+    expect((await world.run("journal")).status).toBe(1);
     expect((await world.run("journal", "--lines=many", "hello")).status).toBe(2);
   });
 
