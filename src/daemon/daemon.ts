@@ -1,20 +1,19 @@
 /**
  * The composition root: constructs the daemon's parts, starts them in order, stops them the other way round.
  *
- *   data directory → systemd → store member (raft, peers) → view → API → agent; engine while this member leads
+ *   data directory → systemd → store (its own or an etcd) → view → API → agent; engine while this daemon holds that office
  *
  * Idea. Parts know ports; this file knows parts. Nothing is decided here but the order and who is handed to whom.
  *
  * Invariants.
  * - start() either gets everything going or throws one StartError (or a part's own error) after closing what it opened.
  * - stop() touches no unit unless it was told to hand over.
- * - The API listens, and systemd is told READY, before there is a quorum: until then it answers 503 with the reason.
+ * - The API listens, and systemd is told READY, before the store answers: until then it answers 503 with the reason.
  *
  * @module
  */
-import { CorruptLogError } from "#raft";
-import { Agent, UnitManagerError } from "../agent/index.ts";
-import { connectSystemd, type SystemdScope } from "../agent/systemd/index.ts";
+import { Agent } from "../agent/index.ts";
+import type { SystemdScope } from "../agent/systemd/index.ts";
 import { createFleetApi } from "../api/fleet/index.ts";
 import type { FltConfig } from "../config/table.ts";
 import { DEFAULT_ENGINE_CONFIG, Engine, EngineMetrics } from "../engine/index.ts";
@@ -24,13 +23,12 @@ import { VERSION } from "../lib/version.ts";
 import { pause } from "../lib/wait.ts";
 import type { MachineId } from "../model/machine.ts";
 import { systemClock } from "../platform/clock.ts";
-import { type DataIdentity, openDataDir } from "../platform/data-dir.ts";
 import { defaultAddress } from "../platform/host-facts.ts";
 import type { InheritedSocket } from "../platform/inherited-sockets.ts";
 import { probeHost } from "../platform/machine-probe.ts";
 import { PrometheusMetrics } from "../platform/metrics.ts";
 import {
-  becomeEngine,
+  type EngineTerm,
   Keys,
   KvAgentRegistry,
   type MachineRegistration,
@@ -44,9 +42,9 @@ import { systemInspector } from "./inspector.ts";
 import { Leadership, type Leading } from "./leadership.ts";
 import { DaemonMachineCalls, machineHandlers } from "./machine-calls.ts";
 import { leaderStartTime, measureDaemon } from "./metrics.ts";
+import { openParts, type Parts } from "./parts.ts";
 import { findPlace, type Place } from "./place.ts";
-import { StartError, whileStarting } from "./start-error.ts";
-import { StoreMember } from "./store-member.ts";
+import { StartError } from "./start-error.ts";
 import { MachineProbes, witnessHandlers } from "./witness.ts";
 
 /** How long units may take to stop when they are handed over: with leaving and closing it fits examples/flt.service's TimeoutStopSec (45 s). */
@@ -69,10 +67,7 @@ export interface DaemonOptions {
 
 /** Fails early when this daemon cannot run here; see the class for what it does. */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
-  const { config } = options;
-  const place = findPlace(config, defaultAddress);
-  const data = await openDataDir(config.dataDir, place.cluster?.members.clusterId ?? null);
-  const daemon = new Daemon(options, place, data, await openParts(options, place, data));
+  const daemon = new Daemon(options, await openParts(options));
   try {
     await daemon.start();
     return daemon;
@@ -82,47 +77,11 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   }
 }
 
-interface OpenParts {
-  readonly units: Awaited<ReturnType<typeof connectSystemd>>;
-  readonly member: StoreMember;
-}
-
-async function openParts(
-  { config, log, scope, onFatal }: DaemonOptions,
-  place: Place,
-  data: DataIdentity,
-): Promise<OpenParts> {
-  const units = await whileStarting("Preparing to run units", adviceOnSystemd, () =>
-    connectSystemd({ unitsDirectory: config.unitsDirectory, clock: systemClock, log, scope }),
-  );
-  try {
-    const { cluster } = place;
-    const { dataDir } = config;
-    const member = await StoreMember.open({ dataDir, clusterId: data.clusterId, cluster, log, onFatal });
-    return { units, member };
-  } catch (error) {
-    await units.close();
-    throw error instanceof CorruptLogError ? damagedStore(config.dataDir, error) : error;
-  }
-}
-
-function adviceOnSystemd(error: unknown): string {
-  const isDirectory = error instanceof UnitManagerError && error.code === "directory";
-  return isDirectory ? "set units_directory to a folder that can be written" : "is dbus running on this host?";
-}
-
-/** No advice to start anew: a voter that forgot its votes could give them twice. */
-function damagedStore(dataDir: string, cause: CorruptLogError): StartError {
-  const why = `${cause.message}; check the disk. The rest of its cluster goes on without this member`;
-  return new StartError(`Starting with the data directory "${dataDir}" failed: ${why}`, { cause });
-}
-
 export class Daemon {
   readonly #options: DaemonOptions;
   #config: FltConfig;
   #place: Place;
-  readonly #data: DataIdentity;
-  readonly #parts: OpenParts;
+  readonly #parts: Parts;
   readonly #metrics: PrometheusMetrics;
   readonly #engineMetrics: EngineMetrics;
   readonly #leadsSince: Gauge;
@@ -134,21 +93,21 @@ export class Daemon {
   #listeners: ApiListeners | null = null;
   #isAgentStarted = false;
 
-  constructor(options: DaemonOptions, place: Place, data: DataIdentity, parts: OpenParts) {
+  constructor(options: DaemonOptions, parts: Parts) {
     this.#options = options;
     this.#config = options.config;
-    this.#place = place;
-    this.#data = data;
+    this.#place = parts.place;
     this.#parts = parts;
     const { config, log, onFatal } = options;
     this.#metrics = new PrometheusMetrics(log);
     this.#engineMetrics = new EngineMetrics(this.#metrics);
     this.#leadsSince = leaderStartTime(this.#metrics);
-    const kv = new MeasuredKv(parts.member.kv, this.#metrics, systemClock);
+    const kv = new MeasuredKv(parts.store.kv, this.#metrics, systemClock);
     this.#kv = kv;
     this.#keys = new Keys(config.etcdKeyPrefix);
     this.#view = new RegistryView({ kv, keys: this.#keys, clock: systemClock, log });
-    measureDaemon(this.#metrics, { member: parts.member, view: this.#view });
+    measureDaemon(this.#metrics, this.#view);
+    parts.store.measure(this.#metrics);
     this.#agent = new Agent({
       registry: new KvAgentRegistry(kv, this.#keys, log),
       units: parts.units,
@@ -161,24 +120,24 @@ export class Daemon {
     this.#leadership = new Leadership({
       clock: systemClock,
       log,
-      become: (onDeposed) => this.#becomeEngine(onDeposed),
+      become: (onDeposed, signal) => this.#becomeEngine(onDeposed, signal),
     });
   }
 
-  /** When raft's clock last turned; the watchdog asks. */
+  /** When the store last showed that this process turns; the watchdog asks. */
   get lastTickAt(): number {
-    return this.#parts.member.raft.turning.lastTickAt;
+    return this.#parts.store.lastTickAt;
   }
 
   async start(): Promise<void> {
     const { log, inherited, scope } = this.#options;
-    const { member } = this.#parts;
+    const { store } = this.#parts;
     const current = () => this.#config;
     const inspector = systemInspector(scope);
     const addressOf = (id: MachineId) => this.#view.address(id);
     const witness = witnessHandlers({ probe: probeHost, clock: systemClock, addressOf });
-    await member.start(new Map([...machineHandlers(inspector), ...witness]));
-    member.raft.onChange(() => this.#lead());
+    await store.start(new Map([...machineHandlers(inspector), ...witness]));
+    store.onMayLead(() => this.#lead());
     const api = createFleetApi({
       view: this.#view,
       units: new RegistryUnits(this.#kv, this.#keys, this.#view),
@@ -186,7 +145,7 @@ export class Daemon {
       machineCalls: new DaemonMachineCalls({
         self: this.#options.machineId,
         inspector,
-        calls: member.calls,
+        calls: store.calls,
         address: (id) => this.#view.machine(id)?.peerAddress,
       }),
       ready: () => this.#view.ready || this.#whyNotReady(),
@@ -243,13 +202,13 @@ export class Daemon {
 
   /** @param how handOver: stop this host's units, give them back to the cluster, leave it. Without: touch no unit. */
   async stop(how: { readonly handOver: boolean }): Promise<void> {
-    const { member, units } = this.#parts;
+    const { store, units } = this.#parts;
     if (this.#isAgentStarted) await this.#step("the agent", () => this.#agent.stop(how));
     await this.#step("the engine", () => this.#leadership.stop());
-    await this.#step("raft's leadership", () => member.handLeadershipOver());
+    await this.#step("the store's leadership", () => store.handOver());
     await this.#step("the API", () => this.#listeners?.close());
     await this.#step("the view", () => this.#view.stop());
-    await this.#step("the store", () => member.stop());
+    await this.#step("the store", () => store.stop());
     await this.#step("the connection to systemd", () => units.close());
   }
 
@@ -262,22 +221,42 @@ export class Daemon {
     }
   }
 
-  /** The engine runs on raft's leader, unless it is not allowed to. */
+  /** The engine runs where the store says, unless it is not allowed to. */
   #lead(): void {
-    this.#leadership.set(this.#parts.member.raft.role === "leader" && !this.#config.disableEngine);
+    this.#leadership.set(this.#parts.store.mayLead && !this.#config.disableEngine);
   }
 
-  async #becomeEngine(onDeposed: () => void): Promise<Leading> {
+  async #becomeEngine(onDeposed: (why: string) => void, signal: AbortSignal): Promise<Leading> {
+    const { machineId } = this.#options;
+    const candidate = { kv: this.#kv, keys: this.#keys, view: this.#view, machineId, signal, onLost: onDeposed };
+    const term = await this.#parts.store.takeOffice(candidate);
+    try {
+      await this.#view.sync({ signal });
+    } catch (error) {
+      await term.resign();
+      throw error;
+    }
+    const engine = this.#makeEngine(term, () => onDeposed("another engine has taken the leadership key"));
+    engine.start();
+    this.#leadsSince.set(Date.now() / 1000);
+    return {
+      stop: async () => {
+        this.#leadsSince.set(0);
+        await engine.stop();
+        await term.resign();
+      },
+    };
+  }
+
+  #makeEngine({ session }: EngineTerm, onDeposed: () => void): Engine {
     const { log, machineId } = this.#options;
     const current = () => this.#config;
-    const session = await becomeEngine(this.#kv, this.#keys, machineId, this.#view);
-    await this.#view.sync();
-    const engine = new Engine({
+    return new Engine({
       view: this.#view,
       session,
       clock: systemClock,
       log,
-      probe: new MachineProbes({ probe: probeHost, calls: this.#parts.member.calls, log }),
+      probe: new MachineProbes({ probe: probeHost, calls: this.#parts.store.calls, log }),
       selfId: machineId,
       config: {
         ...DEFAULT_ENGINE_CONFIG,
@@ -291,21 +270,13 @@ export class Daemon {
       onDeposed,
       metrics: this.#engineMetrics,
     });
-    engine.start();
-    this.#leadsSince.set(Date.now() / 1000);
-    return {
-      stop: () => {
-        this.#leadsSince.set(0);
-        return engine.stop();
-      },
-    };
   }
 
   #registration(): MachineRegistration {
     const { machineId } = this.#options;
     return {
       id: machineId,
-      identity: this.#data.identity,
+      identity: this.#parts.data.identity,
       publicIp: this.#place.publicIp,
       metadata: this.#config.metadata,
       version: VERSION,
@@ -314,9 +285,7 @@ export class Daemon {
   }
 
   #whyNotReady(): string {
-    const { raft } = this.#parts.member;
-    if (raft.leader === 0) return "The cluster has no leader: too few of initial_cluster's members are reachable";
-    return "This daemon is still reading the registry";
+    return this.#parts.store.trouble ?? "This daemon is still reading the registry";
   }
 }
 

@@ -20,7 +20,7 @@ function world(options: { readonly failures?: number } = {}) {
       state.begun++;
       await state.gate;
       if (failures-- > 0) throw new Error("no quorum");
-      state.depose = onDeposed;
+      state.depose = () => onDeposed("another one leads");
       state.running++;
       state.mostAtOnce = Math.max(state.mostAtOnce, state.running);
       return {
@@ -124,6 +124,44 @@ describe("Leadership", () => {
     late();
     await settle();
     expect([state.begun, state.running]).toEqual([begun, 1]);
+  });
+
+  test("an attempt that waits for another's office ends with the wish, and without a retry", async () => {
+    const clock = new ManualClock();
+    let begun = 0;
+    const leadership = new Leadership({
+      clock,
+      log: SILENT_LOG,
+      become: (_onDeposed, signal) =>
+        new Promise((_resolve, reject) => {
+          begun++;
+          signal.addEventListener("abort", () => reject(new Error("given up")));
+        }),
+    });
+    leadership.set(true);
+    leadership.set(true);
+    await clock.advance(60_000);
+    expect(begun).toBe(1);
+    leadership.set(false);
+    await clock.advance(60_000);
+    expect([begun, clock.pending]).toEqual([1, 0]);
+    await leadership.stop();
+  });
+
+  test("an office that is lost before the engine runs ends the engine at once", async () => {
+    const { leadership, state } = world();
+    let told = false;
+    state.onStop = () => (told = true);
+    const gate = Promise.withResolvers<void>();
+    state.gate = gate.promise;
+    leadership.set(true);
+    await settle();
+    gate.resolve();
+    await settle();
+    state.depose();
+    state.depose();
+    await settle();
+    expect([told, state.begun, state.running]).toEqual([true, 2, 1]);
   });
 
   test("after stop() nothing starts an engine again", async () => {

@@ -1,8 +1,9 @@
 /**
- * Leadership: starts the engine when this member becomes raft's leader, stops it when it no longer is.
+ * Leadership: starts the engine when this daemon comes to that office, stops it when it no longer holds it.
  *
  * Idea. One pair, become and resign, and one wish: to lead or not to lead. A single loop brings the fact in line with the wish, one
- * step after the other; whatever arrives meanwhile (raft's word, the store's refusal) changes the wish and wakes it.
+ * step after the other; whatever arrives meanwhile (raft's word, the store's refusal, the end of a lease) changes the wish and wakes
+ * it. To become may take long: on an etcd it waits until the office is free.
  *
  * Invariants.
  * - Never two engines in this process, and none once the loop has seen the wish to resign.
@@ -22,15 +23,15 @@ export interface Leading {
 export interface LeadershipPorts {
   readonly clock: Clock;
   readonly log: Log;
-  /** Takes the leadership key and starts the engine; may fail while the cluster settles. */
-  become(onDeposed: () => void): Promise<Leading>;
+  /** Takes the leadership key and starts the engine; may fail while the cluster settles. The signal: the wish is gone. */
+  become(onDeposed: (why: string) => void, signal: AbortSignal): Promise<Leading>;
 }
 
 interface Office {
   isDeposed: boolean;
 }
 
-/** Between tries to take the key while raft says that this member leads: long enough for an election to settle. */
+/** Between tries to take the key: long enough for an election to settle. */
 const RETRY_MS = 250;
 
 export class Leadership {
@@ -42,6 +43,8 @@ export class Leadership {
   #office: Office | null = null;
   #settling: Promise<void> | null = null;
   #wake = new AbortController();
+  /** Ends an attempt to become. */
+  #giveUp = new AbortController();
 
   constructor(ports: LeadershipPorts) {
     this.#ports = ports;
@@ -52,10 +55,11 @@ export class Leadership {
     return this.#leading !== null;
   }
 
-  /** Raft's word on whether this member leads. */
+  /** The store's word on whether this daemon may lead. */
   set(wanted: boolean): void {
     this.#wanted = wanted && !this.#isStopped;
     this.#wake.abort();
+    if (!this.#wanted) this.#giveUp.abort();
     if (this.#settling === null && !this.#isSettled) this.#settling = this.#settle();
   }
 
@@ -74,6 +78,7 @@ export class Leadership {
   async #settle(): Promise<void> {
     while (!this.#isSettled) {
       this.#wake = new AbortController();
+      this.#giveUp = new AbortController();
       if (this.#leading !== null) await this.#resign();
       else if (!(await this.#become())) await pause(this.#ports.clock, RETRY_MS, this.#wake.signal);
     }
@@ -83,17 +88,18 @@ export class Leadership {
 
   async #become(): Promise<boolean> {
     const { log } = this.#ports;
+    const { signal } = this.#giveUp;
     const office: Office = { isDeposed: false };
     this.#office = office;
     try {
-      this.#leading = await this.#ports.become(() => this.#deposed(office));
+      this.#leading = await this.#ports.become((why) => this.#deposed(office, why), signal);
       log.notice("This machine leads: the engine runs here");
       return true;
     } catch (error) {
       this.#office = null;
-      log.info("Taking the engine's leadership failed; trying again while raft's leader is here", {
-        reason: reasonOf(error),
-      });
+      if (!signal.aborted) {
+        log.info("Taking the engine's leadership failed; trying again", { reason: reasonOf(error) });
+      }
       return false;
     }
   }
@@ -111,11 +117,11 @@ export class Leadership {
     log.notice("The engine stopped: this machine leads no longer");
   }
 
-  /** The store refused the engine: another one took the key. While raft says that this member leads, take it back. */
-  #deposed(office: Office): void {
-    if (this.#office !== office) return;
+  /** The engine has lost its office. While the store says that this daemon may lead, it is sought again. */
+  #deposed(office: Office, why: string): void {
+    if (this.#office !== office || office.isDeposed) return;
     office.isDeposed = true;
-    this.#ports.log.notice("Another engine took the leadership key");
+    this.#ports.log.notice(`The engine here has lost its office: ${why}`);
     this.set(this.#wanted);
   }
 }

@@ -5,30 +5,17 @@
  *
  * @module
  */
+import type { RaftNode } from "#raft";
 import type { Gauge, Metrics } from "../lib/metrics.ts";
 import { VERSION } from "../lib/version.ts";
 import { systemClock } from "../platform/clock.ts";
 import { measureProcess } from "../platform/metrics.ts";
 import type { RegistryView } from "../registry/index.ts";
-import type { StoreMember } from "./store-member.ts";
+import type { StoreMachine } from "../replica/index.ts";
 
-export interface Measured {
-  readonly member: StoreMember;
-  readonly view: RegistryView;
-}
-
-/** Has the daemon's parts tell how they are. */
-export function measureDaemon(metrics: Metrics, { member, view }: Measured): void {
+/** Has the process and its view of the registry tell how they are. */
+export function measureDaemon(metrics: Metrics, view: RegistryView): void {
   measureProcess(metrics, VERSION);
-  measureRaft(metrics, member);
-  const { store } = member.machine;
-  metrics.read({ name: "flt_store_revision", help: "Revision of this member's store." }, "gauge", () => store.revision);
-  metrics.read(
-    { name: "flt_store_compact_revision", help: "Oldest revision that can still be read." },
-    "gauge",
-    () => store.compactRevision,
-  );
-  metrics.read({ name: "flt_store_watches", help: "Watches on this member's store." }, "gauge", () => store.watchCount);
   metrics.read(
     { name: "flt_registry_view_revision", help: "Revision up to which this daemon's view of the registry has come." },
     "gauge",
@@ -58,7 +45,19 @@ export function measureDaemon(metrics: Metrics, { member, view }: Measured): voi
   );
 }
 
-function measureRaft(metrics: Metrics, { raft }: StoreMember): void {
+/** The same for a member of the replicated store. */
+export function measureReplica(
+  metrics: Metrics,
+  { raft, machine }: { readonly raft: RaftNode; readonly machine: StoreMachine },
+): void {
+  const { store } = machine;
+  metrics.read({ name: "flt_store_revision", help: "Revision of this member's store." }, "gauge", () => store.revision);
+  metrics.read(
+    { name: "flt_store_compact_revision", help: "Oldest revision that can still be read." },
+    "gauge",
+    () => store.compactRevision,
+  );
+  metrics.read({ name: "flt_store_watches", help: "Watches on this member's store." }, "gauge", () => store.watchCount);
   const read = (name: string, help: string, value: () => number): void =>
     metrics.read({ name: `flt_raft_${name}`, help }, "gauge", value);
   read("is_leader", "1 while this member leads.", () => (raft.role === "leader" ? 1 : 0));

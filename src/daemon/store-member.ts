@@ -14,14 +14,18 @@ import { type LogStorage, RaftNode, type Transport } from "#raft";
 import { openSqliteLog, TcpTransport } from "#raft/adapters";
 import type { CallHandler } from "../lib/calls.ts";
 import type { Log } from "../lib/log.ts";
+import type { Metrics } from "../lib/metrics.ts";
 import { CallsClient } from "../platform/calls-client.ts";
 import { CallsServer } from "../platform/calls-server.ts";
 import { systemClock } from "../platform/clock.ts";
 import { dialPeer, PeerListener } from "../platform/peer-listener.ts";
 import { randomFloat } from "../platform/random.ts";
+import { becomeEngine, type EngineTerm } from "../registry/index.ts";
 import { ReplicaKv, replicaHandlers, StoreMachine } from "../replica/index.ts";
+import { measureReplica } from "./metrics.ts";
 import type { ClusterPlace } from "./place.ts";
 import { whileStarting } from "./start-error.ts";
+import type { Candidate, DaemonStore } from "./store.ts";
 
 export interface StoreMemberOptions {
   readonly dataDir: string;
@@ -43,7 +47,7 @@ const NO_TRANSPORT: Transport = {
   stop: () => Promise.resolve(),
 };
 
-export class StoreMember {
+export class StoreMember implements DaemonStore {
   readonly raft: RaftNode;
   readonly kv: ReplicaKv;
   readonly calls: CallsClient;
@@ -120,8 +124,35 @@ export class StoreMember {
     log.info("Listening for peers", { address: cluster.listen, cluster: clusterId });
   }
 
+  get lastTickAt(): number {
+    return this.raft.turning.lastTickAt;
+  }
+
+  /** Raft's leader is the engine. */
+  get mayLead(): boolean {
+    return this.raft.role === "leader";
+  }
+
+  onMayLead(listener: () => void): void {
+    this.raft.onChange(listener);
+  }
+
+  /** Whoever had the key is refused from then on; raft says when it is another's turn. */
+  async takeOffice({ kv, keys, machineId, view }: Candidate): Promise<EngineTerm> {
+    return { session: await becomeEngine(kv, keys, machineId, view), resign: () => Promise.resolve() };
+  }
+
+  get trouble(): string | null {
+    if (this.raft.leader !== 0) return null;
+    return "The cluster has no leader: too few of initial_cluster's members are reachable";
+  }
+
+  measure(metrics: Metrics): void {
+    measureReplica(metrics, this);
+  }
+
   /** Hands raft's leadership to another member, when this one has it: the others need not wait for an election timeout. */
-  async handLeadershipOver(): Promise<void> {
+  async handOver(): Promise<void> {
     if (this.raft.role !== "leader") return;
     for (const peer of this.#options.cluster?.members.members.keys() ?? []) {
       if (peer !== this.raft.id && (await this.raft.transferLeader(peer))) return;

@@ -56,7 +56,12 @@ export async function becomeEngine(
     { compare: [], success: [put(keys.leader, encodeLeader(machineId))], failure: [] },
     options,
   );
-  return new RegistryEngineSession(kv, keys, view, answer.revision);
+  return engineSession(kv, keys, view, answer.revision);
+}
+
+/** For whoever took the key himself (election.ts): `leaderRevision` is the revision of that put. */
+export function engineSession(kv: Kv, keys: Keys, view: RegistryView, leaderRevision: Revision): EngineSession {
+  return new RegistryEngineSession(kv, keys, view, leaderRevision);
 }
 
 class RegistryEngineSession implements EngineSession {

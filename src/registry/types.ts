@@ -209,6 +209,13 @@ export interface EngineSession {
   collect(hashes: readonly string[]): Promise<void>;
 }
 
+/** A term of office of the engine. */
+export interface EngineTerm {
+  readonly session: EngineSession;
+  /** Gives the office back, so that another engine can begin at once. Never rejects; the engine must have stopped. */
+  resign(): Promise<void>;
+}
+
 /** What an agent does in the registry. */
 export interface MachineSession {
   readonly ttlMs: number;

@@ -1,0 +1,74 @@
+/**
+ * What a daemon needs opened before it is put together: its place, its data directory, systemd, its store.
+ *
+ * Idea. Everything that can keep a daemon from running here fails in this file, with one line for the operator, and leaves
+ * nothing open.
+ *
+ * @module
+ */
+import { CorruptLogError } from "#raft";
+import { UnitManagerError } from "../agent/index.ts";
+import { connectSystemd, type SystemdScope } from "../agent/systemd/index.ts";
+import type { FltConfig } from "../config/table.ts";
+import type { Log } from "../lib/log.ts";
+import { systemClock } from "../platform/clock.ts";
+import { type DataIdentity, openDataDir } from "../platform/data-dir.ts";
+import { defaultAddress } from "../platform/host-facts.ts";
+import { findPlace, type Place } from "./place.ts";
+import { StartError, whileStarting } from "./start-error.ts";
+import type { DaemonStore } from "./store.ts";
+import { StoreMember } from "./store-member.ts";
+
+export interface PartsOptions {
+  readonly config: FltConfig;
+  /** Whose systemd runs the units. */
+  readonly scope: SystemdScope;
+  readonly log: Log;
+  readonly onFatal: (error: Error) => void;
+}
+
+export interface Parts {
+  readonly place: Place;
+  readonly data: DataIdentity;
+  readonly units: Awaited<ReturnType<typeof connectSystemd>>;
+  readonly store: DaemonStore;
+}
+
+export async function openParts(options: PartsOptions): Promise<Parts> {
+  const { config, log, scope } = options;
+  const place = findPlace(config, defaultAddress);
+  const data = await openDataDir(config.dataDir, place.cluster?.members.clusterId ?? null);
+  const units = await whileStarting("Preparing to run units", adviceOnSystemd, () =>
+    connectSystemd({ unitsDirectory: config.unitsDirectory, clock: systemClock, log, scope }),
+  );
+  try {
+    return { place, data, units, store: await openStore(options, place, data) };
+  } catch (error) {
+    await units.close();
+    throw error;
+  }
+}
+
+async function openStore(
+  { config, log, onFatal }: PartsOptions,
+  { cluster }: Place,
+  { clusterId }: DataIdentity,
+): Promise<DaemonStore> {
+  const { dataDir } = config;
+  try {
+    return await StoreMember.open({ dataDir, clusterId, cluster, log, onFatal });
+  } catch (error) {
+    throw error instanceof CorruptLogError ? damagedStore(dataDir, error) : error;
+  }
+}
+
+function adviceOnSystemd(error: unknown): string {
+  const isDirectory = error instanceof UnitManagerError && error.code === "directory";
+  return isDirectory ? "set units_directory to a folder that can be written" : "is dbus running on this host?";
+}
+
+/** No advice to start anew: a voter that forgot its votes could give them twice. */
+function damagedStore(dataDir: string, cause: CorruptLogError): StartError {
+  const why = `${cause.message}; check the disk. The rest of its cluster goes on without this member`;
+  return new StartError(`Starting with the data directory "${dataDir}" failed: ${why}`, { cause });
+}

@@ -1,0 +1,49 @@
+/**
+ * The store of this daemon, as the rest of it sees one: a Kv, a way to other machines, and a word on who may be the engine.
+ *
+ *   StoreMember (store-member.ts)   flt's own: a member of the raft group; raft's leader is the engine
+ *   EtcdStore (etcd-store.ts)       somebody's etcd: no raft, no disk; the engine is elected with a lease
+ *
+ * Not here. What is done with it (daemon.ts), how a term of office begins and ends (leadership.ts).
+ *
+ * @module
+ */
+import type { CallHandler, Calls } from "../lib/calls.ts";
+import type { Metrics } from "../lib/metrics.ts";
+import type { MachineId } from "../model/machine.ts";
+import type { EngineTerm, Keys, RegistryView } from "../registry/index.ts";
+import type { Kv } from "../store/kv.ts";
+
+export interface Candidate {
+  /** The store's own Kv, as the registry goes through it. */
+  readonly kv: Kv;
+  readonly keys: Keys;
+  readonly view: RegistryView;
+  readonly machineId: MachineId;
+  /** The candidate gives up. */
+  readonly signal: AbortSignal;
+  /** The term is over, or must be taken to be: the engine has to stop. */
+  readonly onLost: (why: string) => void;
+}
+
+export interface DaemonStore {
+  readonly kv: Kv;
+  /** Asks other machines' daemons. */
+  readonly calls: Calls;
+  /** When the store last showed that this process turns; the watchdog asks. */
+  readonly lastTickAt: number;
+  /** Whether this daemon may try to be the engine now. */
+  readonly mayLead: boolean;
+  /** Called whenever `mayLead` may have changed. */
+  onMayLead(listener: () => void): void;
+  /** Resolves when this daemon is the engine; waits for as long as another one rightly is, or until the signal. */
+  takeOffice(candidate: Candidate): Promise<EngineTerm>;
+  /** Why the registry cannot be read, for an operator; null: nothing is wrong here. */
+  readonly trouble: string | null;
+  measure(metrics: Metrics): void;
+  /** @param handlers What this daemon answers when another one asks. */
+  start(handlers: ReadonlyMap<string, CallHandler>): Promise<void>;
+  /** Lets others take over whatever this daemon leads in the store itself, before stop(). */
+  handOver(): Promise<void>;
+  stop(): Promise<void>;
+}
