@@ -144,6 +144,31 @@ test("a problem is forgotten when something else is wanted", async () => {
   expect(world.systemd.orders.length).toBe(3);
 });
 
+test("the same problem twice: each order has its own report, told apart by the order's revision", async () => {
+  await world.start();
+  await world.schedule("ssh.service", SLEEP, "loaded");
+  const first = world.report("ssh.service");
+  await world.setState("ssh.service", "launched");
+  const second = world.report("ssh.service");
+  expect(second?.problem).toBe(first?.problem ?? "no problem");
+  expect(world.systemd.orders).toEqual(["load ssh.service", "load ssh.service"]);
+  for (const report of [first, second]) expect(report?.orderRevision).toBeNumber();
+  expect(second?.orderRevision).toBe(world.registry.view.job("ssh.service")?.modRevision ?? Number.NaN);
+  expect(second?.orderRevision).toBeGreaterThan(first?.orderRevision ?? Number.NaN);
+});
+
+test("changed to and fro before the agent looked: what was refused is tried again, what is done is not done again", async () => {
+  await world.start();
+  await world.schedule("ssh.service", SLEEP);
+  await world.schedule("a.service", SLEEP);
+  const orderedFirst = world.report("ssh.service")?.orderRevision;
+  const running = world.report("a.service");
+  for (const name of ["ssh.service", "a.service"]) await world.writeOrderAgain(name);
+  expect(world.systemd.orders).toEqual(["load ssh.service", "load a.service", "start a.service", "load ssh.service"]);
+  expect(world.report("ssh.service")?.orderRevision).toBeGreaterThan(orderedFirst ?? Number.NaN);
+  expect(world.report("a.service")).toEqual(running);
+});
+
 test("an order that could not be given is given again, with growing pauses", async () => {
   await world.start();
   world.systemd.failNext("load", new UnitManagerError("directory", "Cannot write: no space left on device"));

@@ -20,7 +20,7 @@ import type { Clock } from "../lib/clock.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
 import type { MachineId } from "../model/machine.ts";
 import type { UnitReport } from "../model/states.ts";
-import type { Scheduled } from "../registry/types.ts";
+import type { GivenOrder } from "../registry/types.ts";
 import { type Executor, TaskDropped } from "./executor.ts";
 import { Latch } from "./latch.ts";
 import { type Actual, planTasks, sameScheduled, type Task } from "./plan.ts";
@@ -47,7 +47,7 @@ export class Runner {
   readonly #records = new Map<string, UnitRecord>();
   readonly #stop = new AbortController();
   #chains = 0;
-  #wanted: ReadonlyMap<string, Scheduled> | null = null;
+  #wanted: ReadonlyMap<string, GivenOrder> | null = null;
   #adopted = false;
   #onEmpty: (() => void) | null = null;
 
@@ -90,7 +90,7 @@ export class Runner {
   }
 
   /** What this machine is to hold, whole. */
-  want(scheduled: readonly Scheduled[]): void {
+  want(scheduled: readonly GivenOrder[]): void {
     const before = this.#wanted;
     const wanted = new Map(scheduled.map((unit) => [unit.name, unit]));
     this.#wanted = wanted;
@@ -100,8 +100,7 @@ export class Runner {
     }
     const names = new Set([...before.keys(), ...wanted.keys()]);
     for (const name of names) {
-      if (sameScheduled(before.get(name), wanted.get(name))) names.delete(name);
-      else this.#forgive(name);
+      if (isSameOrder(before.get(name), wanted.get(name))) names.delete(name);
     }
     this.#pass(names);
   }
@@ -157,7 +156,9 @@ export class Runner {
         continue;
       }
       idle.push(name);
-      if (record !== undefined) actual.set(name, actualOf(record));
+      if (record === undefined) continue;
+      this.#accept(record, this.#wanted.get(name));
+      actual.set(name, actualOf(record));
     }
     const chains = Map.groupBy(planTasks(idle, this.#wanted, actual), (task) => task.name);
     for (const name of idle) if (!chains.has(name)) this.#settle(name);
@@ -173,6 +174,7 @@ export class Runner {
 
   #begin(name: string, tasks: readonly Task[], loads: Latch): void {
     const record = this.#record(name);
+    record.planned = this.#wanted?.get(name);
     record.busy = true;
     record.again = false;
     record.refused = undefined;
@@ -207,15 +209,23 @@ export class Runner {
     }
   }
 
-  /** Something else is wanted: what went wrong with the last order is of no interest any more. */
-  #forgive(name: string): void {
-    const record = this.#records.get(name);
-    if (record === undefined) return;
+  /**
+   * From here on the unit answers to this order. Something else is wanted: what went wrong before is of no interest any more.
+   * The same is wanted once more (changed to and fro while nobody looked): what was refused is tried again, anything else stands.
+   */
+  #accept(record: UnitRecord, order: GivenOrder | undefined): void {
+    const before = record.planned;
+    if (isSameOrder(before, order)) return;
+    record.planned = order;
+    if (sameScheduled(before, order) && record.refused === undefined) {
+      if (record.problem !== undefined) this.#options.onChange(record.name);
+      return;
+    }
     record.failures = 0;
     record.refused = undefined;
     if (record.problem === undefined) return;
     record.problem = undefined;
-    if (!record.busy) this.#options.onChange(name);
+    this.#options.onChange(record.name);
   }
 
   #failed(record: UnitRecord, task: Task | undefined, error: unknown): void {
@@ -226,7 +236,7 @@ export class Runner {
     const refused = error instanceof UnitManagerError && (error.code === "rejected" || error.code === "name-taken");
     if (refused && task?.kind !== "unload") {
       log.warning(record.problem, { unit: name });
-      record.refused = this.#wanted?.get(name);
+      record.refused = record.planned;
       return;
     }
     const delayMs = Math.min(RETRY_LAST_MS, RETRY_FIRST_MS * 2 ** Math.min(record.failures++, 10));
@@ -248,4 +258,8 @@ export class Runner {
     this.#options.onChange(name);
     if (this.#records.size === 0) this.#onEmpty?.();
   }
+}
+
+function isSameOrder(a: GivenOrder | undefined, b: GivenOrder | undefined): boolean {
+  return a?.revision === b?.revision && sameScheduled(a, b);
 }

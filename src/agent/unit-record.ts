@@ -6,7 +6,7 @@
 import type { Timer } from "../lib/clock.ts";
 import type { MachineId } from "../model/machine.ts";
 import type { JobState, UnitReport } from "../model/states.ts";
-import type { Scheduled } from "../registry/types.ts";
+import type { GivenOrder, Scheduled } from "../registry/types.ts";
 import type { Actual } from "./plan.ts";
 import { ABSENT, type JobResult, type UnitCondition } from "./unit-manager.ts";
 
@@ -16,6 +16,8 @@ export interface UnitRecord {
   hash: string | null;
   launched: boolean;
   condition: UnitCondition;
+  /** What was wanted when this unit was last planned; what goes wrong went wrong with that. */
+  planned: GivenOrder | undefined;
   /** The last order that could not be carried out. */
   problem: string | undefined;
   refused: Scheduled | undefined;
@@ -43,6 +45,7 @@ export function newRecord(name: string): UnitRecord {
     hash: null,
     launched: false,
     condition: ABSENT,
+    planned: undefined,
     problem: undefined,
     refused: undefined,
     busy: false,
@@ -79,6 +82,7 @@ export function reportOf(
     active: condition.active,
     sub: condition.sub,
     ...(record.problem === undefined ? {} : { problem: record.problem }),
+    ...(record.problem === undefined || record.planned === undefined ? {} : { orderRevision: record.planned.revision }),
     ...(condition.result === undefined ? {} : { result: condition.result }),
     ...(record.pending === null ? {} : { pending: record.pending }),
   };

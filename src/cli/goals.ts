@@ -8,8 +8,9 @@
  *
  * Invariants.
  * - Nothing is concluded from before the change: the desired state and the file must be the wanted ones first; a report
- *   about another file, or with a job that systemd has not ended, counts for nothing; and a problem that was known before
- *   is believed only when it is still there after BELIEVE_AFTER_MS.
+ *   about another file, or with a job that systemd has not ended, counts for nothing; nor does the problem of an older order.
+ *   Where an agent of an older release does not tell the order, a problem that was known before is believed only when it is
+ *   still there after BELIEVE_AFTER_MS.
  * - Once the wish was seen to hold, its disappearance is somebody else's doing and ends the wait.
  *
  * @module
@@ -29,7 +30,7 @@ export type Outcome =
 
 const WAITING: Outcome = { kind: "waiting" };
 
-/** An agent clears an old problem with its next order, which takes it milliseconds, or seconds on a host that is starved. */
+/** Of an older release: an agent clears an old problem with its next order, which takes it milliseconds, or seconds on a host that is starved. */
 const BELIEVE_AFTER_MS = 10_000;
 
 const DESIRED: Readonly<Record<Target, JobState>> = {
@@ -108,10 +109,17 @@ export class Goal {
     if (state === undefined || state.report.hash !== unit.hash) return WAITING;
     if (state.report.pending !== undefined) return WAITING;
     if (state.report.problem !== undefined) {
-      const isOld = this.#oldProblems.has(problemKey(state)) && nowMs < this.#believeAtMs;
+      const isOld = this.#isOld(unit, state, nowMs);
       return isOld ? WAITING : failed(`Unit ${this.name} failed on ${where(state)}: ${state.report.problem}`);
     }
     return this.target === "launched" ? launched(state) : loaded(state);
+  }
+
+  /** Whether the problem may be one of before the change. */
+  #isOld(unit: UnitEvent, state: StateEvent, nowMs: number): boolean {
+    const { orderRevision } = state.report;
+    if (orderRevision !== undefined && unit.revision !== undefined) return orderRevision < unit.revision;
+    return this.#oldProblems.has(problemKey(state)) && nowMs < this.#believeAtMs;
   }
 }
 

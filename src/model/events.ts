@@ -29,6 +29,8 @@ export interface UnitEvent {
   readonly hash: string;
   readonly desiredState: JobState;
   readonly global: boolean;
+  /** Of the unit's last change; a report's orderRevision is compared with it. Absent from releases that did not tell it. */
+  readonly revision?: number;
   /** Where it is placed. Absent: nowhere, or global. */
   readonly machine?: MachineRef;
 }

@@ -33,6 +33,9 @@ export interface UnitReport extends SystemdState {
   readonly jobState: JobState;
   /** The last order that the agent could not carry out, in one sentence; absent when all went well. */
   readonly problem?: string;
+  /** Beside a problem: the agent's latest order that it takes into account, by the revision of its schedule key. A problem of an
+   *  older order is no answer to a newer one. Absent from releases that did not know it. */
+  readonly orderRevision?: number;
   /** systemd's Result property when the unit failed: "exit-code", "timeout", … */
   readonly result?: string;
   /** systemd's job for the agent's last order that has not ended yet: until it has, the other states are on their way. */

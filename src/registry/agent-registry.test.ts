@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { machineId, RegistryWorld, registration, unitOptions, unitReport } from "../../test/fakes/registry-world.ts";
 import { unitHash } from "../model/unit-file.ts";
-import { becomeEngine, type Scheduled } from "./index.ts";
+import { becomeEngine, type GivenOrder } from "./index.ts";
 
 const TTL_MS = 4_000;
 let world: RegistryWorld;
@@ -153,7 +153,7 @@ describe("watchSchedule()", () => {
     await place("a.service", 1);
     const watch = world.agents.watchSchedule(machineId(1));
     const sets = watch[Symbol.asyncIterator]();
-    const names = async () => ((await sets.next()).value as readonly Scheduled[]).map(({ name }) => name);
+    const names = async () => ((await sets.next()).value as readonly GivenOrder[]).map(({ name }) => name);
     expect(await names()).toEqual(["a.service"]);
     for (const name of ["b.service", "c.service"]) {
       await world.put(name, "");

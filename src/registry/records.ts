@@ -128,6 +128,7 @@ export function decodeReport(machineId: MachineId, name: string, bytes: Bytes): 
     hash: textOf(what, fields, "hash"),
     jobState: stateOf(what, fields, "jobState"),
     ...(fields.problem === undefined ? {} : { problem: textOf(what, fields, "problem") }),
+    ...(typeof fields.orderRevision === "number" ? { orderRevision: fields.orderRevision } : {}),
     ...(fields.result === undefined ? {} : { result: textOf(what, fields, "result") }),
     ...(fields.pending === "start" || fields.pending === "stop" ? { pending: fields.pending } : {}),
   };

@@ -16,7 +16,7 @@ import type { MachineId } from "../model/machine.ts";
 import type { KeyRange, KeyValue, Kv, RangeResponse, Watch } from "../store/kv.ts";
 import type { Keys } from "./keys.ts";
 import { decodeSchedule, RecordError } from "./records.ts";
-import type { Scheduled, ScheduleWatch } from "./types.ts";
+import type { GivenOrder, ScheduleWatch } from "./types.ts";
 
 export function watchSchedule(kv: Kv, keys: Keys, machineId: MachineId, log: Log): ScheduleWatch {
   const stop = new AbortController();
@@ -65,7 +65,7 @@ class SetReader {
     void this.#follow(watch);
   }
 
-  async *sets(signal: AbortSignal): AsyncGenerator<readonly Scheduled[]> {
+  async *sets(signal: AbortSignal): AsyncGenerator<readonly GivenOrder[]> {
     for (;;) {
       await this.#wake.promise;
       this.#wake = Promise.withResolvers<void>();
@@ -99,7 +99,7 @@ class SetReader {
 }
 
 class WantedSet {
-  readonly #byName = new Map<string, Scheduled>();
+  readonly #byName = new Map<string, GivenOrder>();
   readonly #keys: Keys;
   readonly #log: Log;
 
@@ -112,7 +112,7 @@ class WantedSet {
     const name = this.#nameOf(kv);
     if (name === null) return;
     try {
-      this.#byName.set(name, { name, ...decodeSchedule(kv.value) });
+      this.#byName.set(name, { name, ...decodeSchedule(kv.value), revision: kv.modRevision });
     } catch (error) {
       if (!(error instanceof RecordError)) throw error;
       // What was wanted before stays wanted: a broken record must not stop a unit that runs.
@@ -128,7 +128,7 @@ class WantedSet {
     if (name !== null) this.#byName.delete(name);
   }
 
-  toArray(): readonly Scheduled[] {
+  toArray(): readonly GivenOrder[] {
     return [...this.#byName.values()];
   }
 

@@ -40,6 +40,12 @@ export interface Scheduled {
   readonly desiredState: JobState;
 }
 
+/** An order as its agent reads it. */
+export interface GivenOrder extends Scheduled {
+  /** Of the schedule key. The job was written at this revision, or before: whoever changes a placed job writes both at once. */
+  readonly revision: Revision;
+}
+
 /** Why one machine was refused for a unit. `machineId` "" speaks of all of them ("no machine is registered"). */
 export interface Refusal {
   readonly machineId: MachineId;
@@ -226,7 +232,7 @@ export interface MachineSession {
   /** Leaves in order: units given back, machine and states gone, lease revoked. */
   leave(options?: CallOptions): Promise<void>;
 }
-export interface ScheduleWatch extends AsyncIterable<readonly Scheduled[]> {
+export interface ScheduleWatch extends AsyncIterable<readonly GivenOrder[]> {
   close(): void;
 }
 export interface AgentRegistry {

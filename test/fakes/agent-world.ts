@@ -123,6 +123,15 @@ export class AgentWorld {
     if (jobs.length < names.length || refused.length > 0) throw new Error(`The test could not place ${names}`);
     await this.registry.settle();
   }
+  /** As when what is wanted was changed and changed back while the agent did not look: the same order, with a newer revision. */
+  async writeOrderAgain(name: string): Promise<void> {
+    const key = this.registry.keys.schedule(SELF, name);
+    const { kvs } = await this.registry.local.range({ key });
+    for (const { value } of kvs) {
+      await this.registry.local.txn({ compare: [], success: [{ op: "put", key, value }], failure: [] });
+    }
+    await this.run();
+  }
   async setState(name: string, state: JobState): Promise<void> {
     await this.registry.units.setDesiredState(name, state);
     await this.run();

@@ -34,6 +34,7 @@ const machineId = v.pipe(v.string(), v.regex(MACHINE_ID_PATTERN), v.description(
 const jobState = v.picklist(JOB_STATES);
 const hash = v.pipe(v.string(), v.regex(/^[0-9a-f]{40}$/), v.description("SHA-1 of the serialized unit file"));
 const status = v.pipe(v.number(), v.integer(), v.description("An HTTP status"));
+const revision = v.pipe(v.number(), v.integer(), v.description("The store's; grows with every change"));
 const optional = v.exactOptional;
 const metadata = v.record(v.string(), v.string());
 function list<S extends v.GenericSchema>(item: S) {
@@ -82,6 +83,7 @@ const report = v.strictObject({
   hash: v.string(),
   jobState,
   problem: optional(v.string()),
+  orderRevision: optional(revision),
   result: optional(v.string()),
   pending: optional(v.picklist(["start", "stop"])),
 });
@@ -92,6 +94,7 @@ const event = v.variant("type", [
     hash,
     desiredState: jobState,
     global: v.boolean(),
+    revision: optional(revision),
     machine: optional(machineRef),
   }),
   v.strictObject({ type: v.literal("unit-gone"), name: text }),
@@ -104,7 +107,7 @@ const event = v.variant("type", [
   }),
   v.strictObject({ type: v.literal("machine"), id: machineId, primaryIP: v.string(), metadata }),
   v.strictObject({ type: v.literal("machine-gone"), id: machineId }),
-  v.strictObject({ type: v.literal("synced"), revision: v.pipe(v.number(), v.integer()) }),
+  v.strictObject({ type: v.literal("synced"), revision }),
   v.strictObject({ type: v.literal("reset") }),
   v.strictObject({ type: v.literal("keep-alive") }),
 ]);

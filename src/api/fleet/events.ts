@@ -215,6 +215,7 @@ export class EventStream {
       hash: job.hash,
       desiredState: job.desiredState,
       global: isGlobalUnit(this.#view, job),
+      revision: job.modRevision,
       ...(job.machine === null ? {} : { machine: machineRef(this.#ports, job.machine) }),
     };
   }

@@ -102,6 +102,7 @@ describe("events", () => {
       hash: fleet.job("a.service")?.hash ?? "",
       desiredState: "launched",
       global: false,
+      revision: fleet.job("a.service")?.modRevision ?? 0,
       machine: { id: M1, primaryIP: "10.0.0.1" },
     });
     const next = reader.events();

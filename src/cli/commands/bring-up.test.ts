@@ -77,7 +77,27 @@ describe("start", () => {
     });
   });
 
-  test("a problem of the order before this one is not this one's", async () => {
+  test("the problem of the order before: this one's is told at once, in the same words, known by its order", async () => {
+    world.fleet.autoplace(M1);
+    await world.run("load", "hello.service");
+    world.fleet.react = null;
+    const problem = "the host has this name";
+    const before = world.fleet.job("hello.service")?.modRevision ?? 0;
+    const failed = { name: "hello.service", machineId: M1, jobState: "loaded", problem } as const;
+    world.fleet.setReport({ ...failed, orderRevision: before });
+    const running = world.start(["start", "hello.service"]);
+    await settle();
+    // Told again, for whatever reason: it is still the old one.
+    world.fleet.setReport({ ...failed, active: "inactive", orderRevision: before });
+    await world.clock.advance(60_000);
+    expect(running.said.err).toBe("");
+    world.fleet.setReport({ ...failed, orderRevision: world.fleet.job("hello.service")?.modRevision ?? 0 });
+    await settle();
+    expect(running.said.err).toBe(`Unit hello.service failed on 113f16a7.../172.17.8.103: ${problem}\n`);
+    expect((await running.done).status).toBe(1);
+  });
+
+  test("an agent that does not tell the order: a known problem is believed when it stays", async () => {
     world.fleet.autoplace(M1);
     await world.run("load", "hello.service");
     world.fleet.react = null;
