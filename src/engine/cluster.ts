@@ -8,6 +8,7 @@
  *   dirty        units to look at           urgent        the same, because another unit moved: before all others
  *   pairs        schedule keys to compare   waiting       wanted, but placed nowhere
  *   crowded      the waiting ones that a unit's departure may help
+ *   stranded     global units that are wanted and fit on no machine
  *   offers       machines that waiting units have not been tried on since they came or changed
  *
  * Invariants.
@@ -67,7 +68,8 @@ export class Cluster {
   readonly waiting = new Set<string>();
   readonly crowded = new Set<string>();
   readonly offers = new Set<MachineId>();
-  /** Waiting units whose reasons speak of machines that have come, gone or changed since. */
+  readonly stranded = new Set<string>();
+  /** Waiting and stranded units whose reasons speak of machines that have come, gone or changed since. */
   readonly staleReasons = new Set<string>();
 
   readonly #units = new Map<string, MutableUnit>();
@@ -100,6 +102,11 @@ export class Cluster {
   get registeredCount(): number {
     return this.#byLoad.size;
   }
+  /** Whether some machine has this unit, or is about to. */
+  isHeld(name: string): boolean {
+    for (const host of this.#hosts.values()) if (host.units.has(name)) return true;
+    return false;
+  }
   /** Units with a MachineOf that names this one. */
   followersOf(name: string): Iterable<string> {
     return this.#followers.get(name) ?? [];
@@ -130,6 +137,7 @@ export class Cluster {
       host.dead = false;
     });
     for (const name of this.waiting) this.staleReasons.add(name);
+    for (const name of this.stranded) this.staleReasons.add(name);
     if (machine !== null) {
       this.#lookAtAll(host);
       for (const name of this.#globals) this.markPair(id, name);
@@ -255,6 +263,7 @@ export class Cluster {
     this.#replacing.delete(unit.name);
     if (unit.place !== null) this.#relocate(unit, null);
     if (!this.#globals.delete(unit.name)) return;
+    this.stranded.delete(unit.name);
     for (const host of this.#hosts.values()) {
       host.refusedGlobals.delete(unit.name);
       if (host.units.has(unit.name)) this.#leave(host, unit);

@@ -163,6 +163,37 @@ describe("global units", () => {
     expect(world.view.job("g.service")?.machine).toBeNull();
   });
 
+  test("that fit nowhere say why, one reason a machine, until one fits; on some machines only there is nothing to say", async () => {
+    await world.launch("g.service", "Global=true\nMachineMetadata=a=1");
+    expect(world.view.reasons("g.service")).toEqual([{ machineId: "", reason: "No machine is registered" }]);
+    await world.join(1);
+    await world.pass(2_000, [1]);
+    const refusal = (digit: number) => ({ machineId: machineId(digit), reason: "No metadata a: the unit needs a=1" });
+    expect(world.view.reasons("g.service")).toEqual([refusal(1)]);
+    await world.join(2);
+    await world.pass(2_000, [1, 2]);
+    expect(world.view.reasons("g.service")).toEqual([refusal(1), refusal(2)]);
+    await world.join(3, { a: "1" });
+    expect(world.holders("g.service")).toEqual([3]);
+    expect(world.view.reasons("g.service")).toEqual([]);
+  });
+
+  test("that are crowded out say so, and so does one whose last machine goes; unwanted ones say nothing", async () => {
+    await world.join(1);
+    await world.launch("a.service");
+    await world.launch("g.service", "Global=true\nConflicts=a.service");
+    const reason = 'Holds "a.service": the unit conflicts with "a.service"';
+    expect(world.view.reasons("g.service")).toEqual([{ machineId: machineId(1), reason }]);
+    await world.setState("g.service", "inactive");
+    expect(world.view.reasons("g.service")).toEqual([]);
+    await world.setState("g.service", "launched");
+    await world.destroy("a.service");
+    expect(world.view.reasons("g.service")).toEqual([]);
+    await world.machines.get(1)?.leave();
+    await world.clock.advance(0);
+    expect(world.view.reasons("g.service")).toEqual([{ machineId: "", reason: "No machine is registered" }]);
+  });
+
   test("stay off a machine with a conflict until that unit leaves; vanish when destroyed", async () => {
     await world.join(1);
     await world.launch("a.service");

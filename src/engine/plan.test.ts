@@ -176,6 +176,8 @@ function check(sim: Simulation): void {
     if (requirements.global) {
       expect(job.machine).toBeNull();
       for (const id of ids) expect([name, id, holders.includes(id)]).toEqual([name, id, wanted && fits(sim, name, id)]);
+      const refused = !wanted || holders.length > 0 ? [] : ids.length === 0 ? [""] : ids;
+      expect([name, sim.reasons.get(name)?.map((refusal) => refusal.machineId)]).toEqual([name, refused]);
     } else {
       expect([name, ...holders]).toEqual(job.machine === null ? [name] : [name, job.machine]);
       if (!wanted) expect([name, job.machine]).toEqual([name, null]);

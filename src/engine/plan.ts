@@ -45,6 +45,8 @@ class Planner {
   readonly #moveCounts = new Map<string, number>();
   readonly #pairs = new Map<MachineId, Set<string>>();
   readonly #reasons = new Map<string, readonly Refusal[]>();
+  /** Global units that may have come to fit nowhere in this plan, or somewhere again. */
+  readonly #doubtful = new Set<string>();
 
   constructor(cluster: Cluster, budgetTries: number) {
     this.#cluster = cluster;
@@ -74,7 +76,8 @@ class Planner {
     for (const name of staleReasons) {
       if (this.#budget <= 0) break;
       staleReasons.delete(name);
-      this.#look(name);
+      if (this.#cluster.stranded.has(name)) this.#doubtful.add(name);
+      else this.#look(name);
       this.#lookAtUrgent();
     }
     this.#takeBack();
@@ -119,6 +122,7 @@ class Planner {
     const unit = this.#cluster.unit(name);
     if (unit === undefined) return;
     if (unit.needs.global) {
+      this.#doubtful.add(name);
       for (const host of this.#cluster.hosts()) this.#cluster.markPair(host.id, name);
     } else if (unit.job.desiredState === "inactive") {
       this.#move(unit, null, "It is to be inactive");
@@ -174,9 +178,15 @@ class Planner {
   #comparePair(id: MachineId, name: string): void {
     this.#budget -= LOOK_TRIES;
     const host = this.#cluster.host(id);
-    if (host === undefined) return;
     const unit = this.#cluster.unit(name);
-    if (unit?.needs.global) this.#decideGlobal(unit, host);
+    if (unit?.needs.global) {
+      if (host !== undefined) this.#decideGlobal(unit, host);
+      // That one more machine refuses a stranded unit can wait for the next safety net: all of them are asked again for it.
+      const isHere = host?.units.has(name) ?? false;
+      if (isHere === this.#cluster.stranded.has(name)) this.#doubtful.add(name);
+      else if (!isHere) this.#cluster.staleReasons.add(name);
+    }
+    if (host === undefined) return;
     const names = this.#pairs.get(id);
     if (names === undefined) this.#pairs.set(id, new Set([name]));
     else names.add(name);
@@ -200,6 +210,20 @@ class Planner {
     this.#cluster.setGlobalPlace(host, unit.name, fits);
   }
 
+  /** A global unit on some machines only is as its user wants it; on none of them it is one that fits nowhere. */
+  #explainGlobals(): void {
+    const { stranded } = this.#cluster;
+    for (const name of this.#doubtful) {
+      const unit = this.#cluster.unit(name);
+      if (unit === undefined || !unit.needs.global) continue;
+      const isWanted = unit.job.desiredState !== "inactive" && !this.#cluster.isHeld(name);
+      const choice = isWanted ? choose(this.#cluster, unit) : null;
+      if (choice?.kind === "nowhere") stranded.add(name);
+      else stranded.delete(name);
+      this.#reasons.set(name, choice?.kind === "nowhere" ? choice.refusals : []);
+    }
+  }
+
   #result(): Plan {
     const placements: Placement[] = [];
     for (const [name, reason] of this.#moved) {
@@ -210,6 +234,7 @@ class Planner {
       placements.push({ job: unit.job, to: unit.place, reason, fromIsGone });
     }
     for (const name of this.#reasons.keys()) if (!this.#cluster.waiting.has(name)) this.#reasons.delete(name);
+    this.#explainGlobals();
     return { placements, globals: this.#corrections(), reasons: this.#reasons };
   }
 
