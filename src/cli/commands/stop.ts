@@ -19,7 +19,8 @@ export const stop: Command = {
     withKnownUnits(
       context,
       async (watch, units) => {
-        const inactive = units.filter(({ unit }) => !unit.global && unit.desiredState === "inactive");
+        // Also a global one: fleet's client made it loaded on each machine, and a stop must never bring a unit anywhere.
+        const inactive = units.filter(({ unit }) => unit.desiredState === "inactive");
         for (const { name } of inactive) note(context, `Unable to stop unit ${name} in state inactive`);
         if (inactive.length > 0) return EXIT_FAILED;
         const running = units.filter(({ name, unit }) => {

@@ -50,6 +50,39 @@ describe("load, stop, unload, restart, destroy", () => {
     expect(world.fleet.writes).toEqual([]);
   });
 
+  test("an inactive global unit: not stopped, not restarted, unloaded already; never loaded by any of them", async () => {
+    await world.run("submit", "everywhere.service");
+    world.fleet.writes.length = 0;
+    expect(await world.run("stop", "hello.service", "everywhere.service")).toEqual({
+      status: 1,
+      out: "",
+      err: "Unable to stop unit everywhere.service in state inactive\n",
+    });
+    expect(await world.run("restart", "everywhere.service")).toEqual({
+      status: 0,
+      out: "",
+      err: "Unit everywhere.service is inactive: it is not restarted\n",
+    });
+    expect(await world.run("unload", "everywhere.service")).toEqual({
+      status: 0,
+      out: "",
+      err: "Successfully unloaded units [].\n",
+    });
+    expect(world.fleet.writes).toEqual([]);
+  });
+
+  test("a global unit that is started: stop, start again, unload are triggered, and not waited for", async () => {
+    await world.run("start", "everywhere.service");
+    world.fleet.writes.length = 0;
+    const triggered = (verb: string) => ({ status: 0, out: `Triggered global unit everywhere.service ${verb}\n` });
+    expect(await world.run("stop", "everywhere.service")).toMatchObject(triggered("stop"));
+    expect(await world.run("restart", "everywhere.service")).toMatchObject(triggered("start"));
+    expect(await world.run("unload", "everywhere.service")).toMatchObject(triggered("unload"));
+    expect(world.fleet.writes).toEqual(
+      ["loaded", "launched", "inactive"].map((to) => `state everywhere.service ${to}`),
+    );
+  });
+
   test("a unit that waits for a place is stopped at once", async () => {
     world.fleet.react = null;
     world.files.set("waiting.service", OTHER);
@@ -152,6 +185,24 @@ describe("status and journal", () => {
     expect(await world.run("status", "other")).toMatchObject({
       status: 3,
       out: "other.service is on no machine; desired state: launched\nIn its way:\n  22222222.../172.17.8.104: it conflicts with hello.service\n",
+    });
+  });
+
+  test("status of a global unit that fits no machine says why, one reason a machine", async () => {
+    world.fleet.react = null;
+    world.files.set("nowhere.service", GLOBAL);
+    await world.run("start", "nowhere.service");
+    const reason = "No metadata a: the unit needs a=1";
+    world.fleet.setReasons(
+      "nowhere.service",
+      [M1, M2].map((machineId) => ({ machineId, reason })),
+    );
+    expect(await world.run("status", "nowhere")).toEqual({
+      status: 3,
+      out:
+        "nowhere.service is on no machine; desired state: launched\nIn its way:\n" +
+        `  113f16a7.../172.17.8.103: ${reason}\n  22222222.../172.17.8.104: ${reason}\n`,
+      err: "",
     });
   });
 
