@@ -4,30 +4,50 @@
  * @module
  */
 import type { MachineEntity } from "../../model/entities.ts";
+import { compileUnitPattern, matchesSome } from "../../model/unit-pattern.ts";
 import type { Command } from "../command.ts";
 import { machineIdLegend } from "../legend.ts";
-import { type Columns, chosenFields, printTable } from "./list.ts";
+import { machineFilter } from "./filters.ts";
+import { chosenLayout, type Listing, printList } from "./list.ts";
 import { TABLE_FLAGS } from "./shared-flags.ts";
 
-const COLUMNS: Columns<MachineEntity> = {
-  machine: ({ id }, isFull) => machineIdLegend(id, isFull),
-  ip: ({ primaryIP }) => primaryIP ?? "",
-  metadata: ({ metadata }) =>
-    Object.entries(metadata ?? {})
-      .map(([key, value]) => `${key}=${value}`)
-      .sort()
-      .join(","),
+const LISTING: Listing<MachineEntity> = {
+  columns: {
+    machine: ({ id }, isFull) => machineIdLegend(id, isFull),
+    ip: ({ primaryIP }) => primaryIP ?? "",
+    metadata: ({ metadata }) =>
+      Object.entries(metadata ?? {})
+        .map(([key, value]) => `${key}=${value}`)
+        .sort()
+        .join(","),
+  },
+  wide: ["machine", "ip", "metadata"],
+  record: ({ id, primaryIP, metadata }) => ({ machine: id, ip: primaryIP || null, metadata: metadata ?? {} }),
 };
 
 export const listMachines: Command = {
   name: "list-machines",
-  usage: "[--no-legend] [-l|--full] [--fields=LIST]",
+  usage: "[--no-legend] [-l|--full] [--fields=LIST] [-o FORMAT] [-M ID] [PATTERN...]",
   summary: "List the machines of the cluster",
-  description: `Fields: ${Object.keys(COLUMNS).join(", ")}.`,
-  examples: ["list-machines", "list-machines --full --no-legend --fields=machine"],
+  description:
+    `Fields: ${Object.keys(LISTING.columns).join(", ")}. A pattern is compared with ids and addresses. As data a machine has its ` +
+    "full id, and metadata by key.",
+  examples: [
+    "list-machines",
+    "list-machines --full --no-legend --fields=machine",
+    "list-machines '10.0.0.*'",
+    "list-machines -o json",
+  ],
   flags: TABLE_FLAGS("machine,ip,metadata"),
   async run(context) {
-    const fields = chosenFields(context, COLUMNS);
-    return printTable(context, COLUMNS, fields, await context.client.machines(context.world.signal));
+    const layout = chosenLayout(context, LISTING);
+    const patterns = context.args.map(compileUnitPattern);
+    const machines = await context.client.machines(context.world.signal);
+    const ids = machineFilter(context, machines);
+    const shown = machines.filter(({ id, primaryIP }) => {
+      const isMatch = matchesSome(patterns, id) || matchesSome(patterns, primaryIP ?? "");
+      return isMatch && (ids?.has(id) ?? true);
+    });
+    return printList(context, LISTING, layout, shown);
   },
 };

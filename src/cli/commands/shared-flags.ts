@@ -24,10 +24,40 @@ export const UPLOAD_FLAGS: readonly Flag[] = [
   { name: "sign", fallback: "false", help: "Refused: signed units are gone" },
 ];
 
+export const MACHINE_FILTER_FLAG: Flag = {
+  name: "machine",
+  short: "M",
+  value: "ID",
+  isList: true,
+  fallback: "",
+  help: "Only what is on this machine, named by its id or the beginning of it; may repeat",
+};
+
 export const TABLE_FLAGS = (fields: string): readonly Flag[] => [
   { name: "full", short: "l", fallback: "false", help: "Show ids and hashes in full" },
   { name: "no-legend", fallback: "false", help: "Leave the headings out" },
   { name: "fields", value: "LIST", fallback: fields, help: "Columns, separated by commas" },
+  {
+    name: "output",
+    short: "o",
+    value: "FORMAT",
+    fallback: "table",
+    help: "table, wide (all columns), json (one array, on one line), json-pretty, yaml",
+  },
+  MACHINE_FILTER_FLAG,
+];
+
+/** Only units of some kind. */
+export const UNIT_FILTER_FLAGS: readonly Flag[] = [
+  {
+    name: "type",
+    short: "t",
+    value: "LIST",
+    isList: true,
+    fallback: "",
+    help: "Only units of these types, as in service,timer; --type=help lists them",
+  },
+  { name: "state", value: "LIST", isList: true, fallback: "", help: "Only units that are in one of these states" },
 ];
 
 /** Without it nobody needs an SSH daemon: flt asks the unit's machine through its own. */
