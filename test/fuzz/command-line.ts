@@ -40,13 +40,16 @@ export async function checkCommand({ program, words, environment, file }: Hostil
   running.interrupt();
   for (let turn = 0; turn < PATIENCE_TURNS && !isDone; turn++) await settle();
   if (!isDone) throw new Error("The command does not end, not even after Ctrl-C");
-  const { status, err } = await done;
+  const { status, out, err } = await done;
   if (!STATUSES.has(status)) throw new Error(`Exit status ${status}`);
   if (/^\s+at .*:\d+/m.test(err)) throw new Error(`A fault, not a refusal: ${err}`);
   if (status === 2 && world.fleet.writes.length > 0) {
     throw new Error(`Refused as not understood, but ${world.fleet.writes.join(", ")}`);
   }
-  if (status !== 0 && err === "" && status !== 3) throw new Error(`Exit status ${status} without a word`);
+  const isQuiet = words.some((word) => word.startsWith("--quiet") || /^-\w*q/.test(word));
+  if (status !== 0 && err === "" && out === "" && status !== 3 && !isQuiet) {
+    throw new Error(`Exit status ${status} without a word`);
+  }
 }
 
 const flags = [...GLOBAL_FLAGS, ...COMMANDS.flatMap((command) => command.flags)];
