@@ -8,6 +8,7 @@ import { cat } from "./cat.ts";
 import { destroy } from "./destroy.ts";
 import { fdForward } from "./fd-forward.ts";
 import { help } from "./help.ts";
+import { isActive, isFailed } from "./is-active.ts";
 import { journal } from "./journal.ts";
 import { listMachines } from "./list-machines.ts";
 import { listUnitFiles } from "./list-unit-files.ts";
@@ -35,6 +36,8 @@ export const COMMANDS: readonly Command[] = [
   listUnits,
   listUnitFiles,
   listMachines,
+  isActive,
+  isFailed,
   status,
   journal,
   ssh,

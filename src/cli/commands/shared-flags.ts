@@ -60,6 +60,13 @@ export const UNIT_FILTER_FLAGS: readonly Flag[] = [
   { name: "state", value: "LIST", isList: true, fallback: "", help: "Only units that are in one of these states" },
 ];
 
+export const QUIET_FLAG: Flag = {
+  name: "quiet",
+  short: "q",
+  fallback: "false",
+  help: "Print nothing; the exit status says it",
+};
+
 /** Without it nobody needs an SSH daemon: flt asks the unit's machine through its own. */
 export const SSH_PORT_FLAG: Flag = {
   name: "ssh-port",
