@@ -8,28 +8,34 @@ import { CONFIG_FIELDS, CONFIG_OPTIONS, type ConfigOption, flagName } from "./ta
 
 const LINE_WIDTH = 88;
 
+/** The daemon's help and its man page say the same. */
+export const DAEMON_TEXTS = {
+  usage: "flt daemon [FLAG…]",
+  summary: "Runs flt on this machine: joins the cluster, holds its part of the store, starts and stops units.",
+  options:
+    `Each option can be a flag, a variable of the environment (FLT_DATA_DIR=…), or a line of ${DEFAULT_CONFIG_PATH} ` +
+    "(data_dir=…); the first of these that is set wins. Options of fleet are known by their names there, FLEET_ " +
+    "variables, too. SIGHUP (systemctl reload flt) reads the file again; options with a * change at once, the " +
+    "others at the next start.",
+  config:
+    `Reads this configuration file. Default: ${DEFAULT_CONFIG_PATH}, if there is one. With --systemd-user, and for ` +
+    "ordinary users without that file: $XDG_CONFIG_HOME/flt/flt.conf.",
+  file: 'One option a line, no sections. Lists: a,b or ["a","b"]. Durations: 4s, 1m30s, 500ms.',
+  example: "flt daemon --public-ip 10.0.0.1 --metadata region=us-west",
+} as const;
+
 /** What `flt daemon --help` prints. */
 export function daemonHelp(): string {
   return [
-    "Usage: flt daemon [FLAG…]",
+    `Usage: ${DAEMON_TEXTS.usage}`,
     "",
-    "Runs flt on this machine: joins the cluster, holds its part of the store, starts and stops units.",
+    DAEMON_TEXTS.summary,
     "",
-    ...paragraph(
-      `Each option can be a flag, a variable of the environment (FLT_DATA_DIR=…), or a line of ${DEFAULT_CONFIG_PATH} ` +
-        "(data_dir=…); the first of these that is set wins. Options of fleet are known by their names there, FLEET_ " +
-        "variables, too. SIGHUP (systemctl reload flt) reads the file again; options with a * change at once, the " +
-        "others at the next start.",
-      "",
-    ),
+    ...paragraph(DAEMON_TEXTS.options, ""),
     "",
     "Flags:",
     `  --config PATH`,
-    ...paragraph(
-      `Reads this configuration file. Default: ${DEFAULT_CONFIG_PATH}, if there is one. With --systemd-user, and for ` +
-        "ordinary users without that file: $XDG_CONFIG_HOME/flt/flt.conf.",
-      "      ",
-    ),
+    ...paragraph(DAEMON_TEXTS.config, "      "),
     ...withEffect(true).flatMap(describeFlag),
     "  --help, --version",
     "",
@@ -41,7 +47,7 @@ export function daemonHelp(): string {
       "  ",
     ),
     "",
-    "Example: flt daemon --public-ip 10.0.0.1 --metadata region=us-west",
+    `Example: ${DAEMON_TEXTS.example}`,
     "",
   ].join("\n");
 }
@@ -49,7 +55,7 @@ export function daemonHelp(): string {
 /** A configuration file in which every active option stands as a comment, with its default. */
 export function sampleConfigFile(): string {
   const blocks = withEffect(true).map((option) => {
-    const note = option.default === "" ? `Not set: ${option.unset ?? "empty"}.` : `Default: ${withUser(option)}`;
+    const note = option.default === "" ? `Not set: ${option.unset ?? "empty"}.` : `Default: ${defaultText(option)}`;
     return [
       ...paragraph(`${option.help}${option.reloads ? " A reload changes it." : ""}`, "# "),
       ...paragraph(note, "# "),
@@ -59,8 +65,7 @@ export function sampleConfigFile(): string {
   });
   const head = [
     ...paragraph(
-      `Configuration of flt daemon, to be put at ${DEFAULT_CONFIG_PATH}. One option a line, no sections. ` +
-        'Lists: a,b or ["a","b"]. Durations: 4s, 1m30s, 500ms. "flt daemon --help" says more.',
+      `Configuration of flt daemon, to be put at ${DEFAULT_CONFIG_PATH}. ${DAEMON_TEXTS.file} "flt daemon --help" says more.`,
       "# ",
     ),
     "",
@@ -68,24 +73,26 @@ export function sampleConfigFile(): string {
   return [head, ...blocks].join("\n");
 }
 
-function withEffect(active: boolean): ConfigOption<unknown>[] {
+/** The options that do something, or those that are only known. */
+export function withEffect(active: boolean): ConfigOption<unknown>[] {
   const options: ConfigOption<unknown>[] = CONFIG_FIELDS.map((field) => CONFIG_OPTIONS[field]);
   return options.filter((option) => (option.effect.kind === "active") === active);
 }
 
 function describeFlag(option: ConfigOption<unknown>): string[] {
   const { placeholder } = option.kind;
-  const written = option.default === "" ? (option.unset ?? "empty") : withUser(option);
   return [
     `  ${flagName(option.key)}${placeholder === "" ? "" : ` ${placeholder}`}${option.reloads ? " *" : ""}`,
-    ...paragraph(`${option.help} Default: ${written}.`, "      "),
+    ...paragraph(`${option.help} Default: ${defaultText(option)}.`, "      "),
     ...(placeholder === "" || option.example === option.default
       ? []
       : [`      Example: ${flagName(option.key)} ${option.example}`]),
   ];
 }
 
-function withUser(option: ConfigOption<unknown>): string {
+/** What holds when nothing is set, in words. */
+export function defaultText(option: ConfigOption<unknown>): string {
+  if (option.default === "") return option.unset ?? "empty";
   return option.userDefault === undefined
     ? option.default
     : `${option.default}; with systemd_user ${option.userDefault}`;
