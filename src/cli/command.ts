@@ -20,6 +20,8 @@ export interface Command {
   readonly flags: readonly Flag[];
   /** After its first argument every word is an argument, whatever it looks like (a command for another machine). */
   readonly takesCommand?: true;
+  /** Its units may be given as paths of local files. */
+  readonly takesFiles?: true;
   /** It asks no daemon anything: no tunnel is opened for it. */
   readonly isLocal?: true;
   /** Returns the exit status. */
@@ -37,6 +39,8 @@ export interface CommandContext {
   readonly program: string;
   /** Called as fleetctl or fltctl: where fleet's exit statuses differ from systemctl's, fleet's hold. */
   readonly isFleetctl: boolean;
+  /** All there are, for those that are about commands. */
+  readonly commands: readonly Command[];
   /** The help text about the command that a word means; null: about all of them. */
   readonly explain: (word: string | null) => string;
 }

@@ -24,6 +24,8 @@ export interface Flag {
   readonly help: string;
   /** The value when nothing is given. */
   readonly fallback?: string;
+  /** The values that there are, where they can be told: the shell offers them. */
+  readonly choices?: readonly string[];
 }
 
 /** The command line cannot be understood: exit status 2, as with fleetctl. */

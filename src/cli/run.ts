@@ -3,19 +3,17 @@
  *
  * @module
  */
-import { ClientError, DEFAULT_ENDPOINT, type Endpoint, FleetClient, parseEndpoint } from "../client/index.ts";
+import { ClientError, parseEndpoint } from "../client/index.ts";
 import { VERSION } from "../lib/version.ts";
 import { SigningError } from "./change.ts";
 import { CliError, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE } from "./command.ts";
 import { COMMANDS } from "./commands/index.ts";
 import { FlagValues, type SplitArguments, splitArguments, UsageError } from "./flags.ts";
-import { applyEnvironment, GLOBAL_FLAGS } from "./global-flags.ts";
+import { GLOBAL_FLAGS } from "./global-flags.ts";
 import { Grammar } from "./grammar.ts";
+import { completeFlags, makeClient } from "./reach.ts";
 import { openTunnel, throughTunnel } from "./ssh/open-tunnel.ts";
-import { tlsFiles } from "./tls-files.ts";
 import type { World } from "./world.ts";
-
-const FLEET_ENDPOINT = "unix:///var/run/fleet.sock";
 
 export async function run(argv: readonly string[], program: string, world: World): Promise<number> {
   try {
@@ -29,8 +27,7 @@ async function dispatch(argv: readonly string[], program: string, world: World):
   const grammar = new Grammar(program, COMMANDS);
   const { given, words } = readWords(grammar, argv);
   const ownFlags = [...given.keys()];
-  applyEnvironment(given, world.environment);
-  if (!given.has("endpoint")) given.set("endpoint", defaultEndpoint(given, program, world));
+  completeFlags(given, program, world);
   const globals = new FlagValues(given, GLOBAL_FLAGS);
   if (globals.isOn("version")) {
     world.out(`${program} version ${VERSION}\n`);
@@ -60,6 +57,7 @@ async function dispatch(argv: readonly string[], program: string, world: World):
       world,
       program,
       isFleetctl: program === "fleetctl" || program === "fltctl",
+      commands: COMMANDS,
       explain: (other) => grammar.help(other === null ? null : grammar.find(other)),
     });
   } finally {
@@ -84,37 +82,11 @@ function endsFlags(grammar: Grammar, words: readonly string[]): boolean {
   return words.length === 2 && grammar.find(words[0] ?? "").takesCommand === true;
 }
 
-/** The host's daemon is the default. Beside one that was started as fleetd there is fleet's socket; a user may have one of his own. */
-function defaultEndpoint(given: ReadonlyMap<string, string>, program: string, world: World): string {
-  // What is on this host says nothing about the far one.
-  if ((given.get("tunnel") ?? "") !== "") return DEFAULT_ENDPOINT;
-  if (world.exists(socketOf(DEFAULT_ENDPOINT))) return DEFAULT_ENDPOINT;
-  if (program === "fleetctl" && world.exists(socketOf(FLEET_ENDPOINT))) return FLEET_ENDPOINT;
-  const own = `unix://${world.environment.XDG_RUNTIME_DIR}/flt.sock`;
-  return world.environment.XDG_RUNTIME_DIR?.startsWith("/") && world.exists(socketOf(own)) ? own : DEFAULT_ENDPOINT;
-}
-
-function socketOf(endpoint: string): string {
-  return endpoint.slice("unix://".length);
-}
-
 function refuseUnsupported(flags: FlagValues): void {
   const driver = flags.text("driver");
   if (driver.toLowerCase() !== "api") {
     throw new CliError(`Cannot use --driver=${driver}: the client talks to flt's API only, never to etcd`);
   }
-}
-
-function makeClient(flags: FlagValues, endpoint: Endpoint, world: World): FleetClient {
-  const tls = tlsFiles(flags, world);
-  return new FleetClient({
-    fetch: world.fetch,
-    endpoint,
-    clock: world.clock,
-    requestTimeoutMs: flags.secondsMs("request-timeout"),
-    ...(Object.keys(tls).length > 0 && { tls }),
-    ...(flags.isOn("debug") && { trace: (line: string) => world.err(`debug: ${line}\n`) }),
-  });
 }
 
 function explain(error: unknown, program: string, world: World): number {

@@ -5,6 +5,7 @@
  */
 import type { Command } from "../command.ts";
 import { cat } from "./cat.ts";
+import { completion } from "./completion.ts";
 import { destroy } from "./destroy.ts";
 import { fdForward } from "./fd-forward.ts";
 import { help } from "./help.ts";
@@ -42,6 +43,7 @@ export const COMMANDS: readonly Command[] = [
   journal,
   ssh,
   fdForward,
+  completion,
   verify,
   version,
   help,

@@ -38,7 +38,14 @@ export const journal: Command = {
   flags: [
     { name: "lines", short: "n", value: "N", fallback: "10", help: "How many of the latest lines to show" },
     { name: "follow", short: "f", fallback: "false", help: "Go on with new lines as they come" },
-    { name: "output", short: "o", value: "MODE", fallback: "short", help: "One of journalctl's output modes" },
+    {
+      name: "output",
+      short: "o",
+      value: "MODE",
+      fallback: "short",
+      help: "One of journalctl's output modes",
+      choices: ["short", "short-precise", "short-iso", "short-full", "verbose", "export", "json", "json-pretty", "cat"],
+    },
     { name: "sudo", fallback: "false", help: "With --ssh-port: read the journal as root there" },
     SSH_INSTEAD_FLAG,
   ],

@@ -38,7 +38,7 @@ export const listMachines: Command = {
     "list-machines '10.0.0.*'",
     "list-machines -o json",
   ],
-  flags: TABLE_FLAGS("machine,ip,metadata"),
+  flags: TABLE_FLAGS("machine,ip,metadata", Object.keys(LISTING.columns)),
   async run(context) {
     const layout = chosenLayout(context, LISTING);
     const patterns = context.args.map(compileUnitPattern);

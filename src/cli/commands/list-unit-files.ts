@@ -85,7 +85,7 @@ export const listUnitFiles: Command = {
     "list-unit-files --state=inactive 'web@*'",
     "list-unit-files -o yaml",
   ],
-  flags: [...TABLE_FLAGS("unit,hash,dstate,state,target"), ...UNIT_FILTER_FLAGS],
+  flags: [...TABLE_FLAGS("unit,hash,dstate,state,target", Object.keys(LISTING.columns)), ...UNIT_FILTER_FLAGS],
   async run(context) {
     if (helpsWithTypes(context)) return EXIT_OK;
     const layout = chosenLayout(context, LISTING);

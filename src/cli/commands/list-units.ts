@@ -55,7 +55,7 @@ export const listUnits: Command = {
     "list-units -t service -M 113f16a7 'web@*'",
     "list-units -o json",
   ],
-  flags: [...TABLE_FLAGS("unit,machine,active,sub"), ...UNIT_FILTER_FLAGS],
+  flags: [...TABLE_FLAGS("unit,machine,active,sub", Object.keys(LISTING.columns)), ...UNIT_FILTER_FLAGS],
   async run(context) {
     if (helpsWithTypes(context)) return EXIT_OK;
     const layout = chosenLayout(context, LISTING);

@@ -14,6 +14,7 @@ export const load: Command = {
   description: "Waits until the unit's machine has loaded it. A unit that was started is stopped.",
   examples: ["load hello.service", "load --no-block myservice/*"],
   flags: [...BLOCK_FLAGS, ...UPLOAD_FLAGS],
+  takesFiles: true,
   run: (context) =>
     bringUp(context, { verb: "load", state: "loaded", doing: "loading", replaceable: ["inactive", "loaded"] }),
 };

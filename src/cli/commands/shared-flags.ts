@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { UNIT_SUFFIXES } from "../../model/unit-name.ts";
 import type { Flag } from "../flags.ts";
 
 export const BLOCK_FLAGS: readonly Flag[] = [
@@ -33,16 +34,18 @@ export const MACHINE_FILTER_FLAG: Flag = {
   help: "Only what is on this machine, named by its id or the beginning of it; may repeat",
 };
 
-export const TABLE_FLAGS = (fields: string): readonly Flag[] => [
+/** @param fields Those that are shown unless others are asked for. */
+export const TABLE_FLAGS = (fields: string, allFields: readonly string[]): readonly Flag[] => [
   { name: "full", short: "l", fallback: "false", help: "Show ids and hashes in full" },
   { name: "no-legend", fallback: "false", help: "Leave the headings out" },
-  { name: "fields", value: "LIST", fallback: fields, help: "Columns, separated by commas" },
+  { name: "fields", value: "LIST", fallback: fields, help: "Columns, separated by commas", choices: allFields },
   {
     name: "output",
     short: "o",
     value: "FORMAT",
     fallback: "table",
     help: "table, wide (all columns), json (one array, on one line), json-pretty, yaml",
+    choices: ["table", "wide", "json", "json-pretty", "yaml"],
   },
   MACHINE_FILTER_FLAG,
 ];
@@ -56,6 +59,7 @@ export const UNIT_FILTER_FLAGS: readonly Flag[] = [
     isList: true,
     fallback: "",
     help: "Only units of these types, as in service,timer; --type=help lists them",
+    choices: UNIT_SUFFIXES,
   },
   { name: "state", value: "LIST", isList: true, fallback: "", help: "Only units that are in one of these states" },
 ];

@@ -16,6 +16,7 @@ export const start: Command = {
     "Global units are started on every machine that fits and are not waited for.",
   examples: ["start hello.service", "start --no-block myservice/*", "start web@1 web@2 web@3"],
   flags: [...BLOCK_FLAGS, ...UPLOAD_FLAGS],
+  takesFiles: true,
   run: (context) =>
     bringUp(context, {
       verb: "start",
