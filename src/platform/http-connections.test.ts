@@ -237,9 +237,50 @@ test("a client that stops in the middle of its body is not waited for; one that 
   const closed = new Promise<void>((resolve) => stalled.once("close", () => resolve()));
   stalled.write("POST /echo HTTP/1.1\r\nHost: flt\r\nContent-Length: 100\r\n\r\nhalf");
   await closed;
-  expect(String(await heard.promise)).toContain("The client left before its request ended");
+  expect(String(await heard.promise)).toContain("it breaks off before its end");
   expect(isListening).toBe(true);
   listening.destroy();
   server.close();
   connections.close();
 }, 3_000);
+
+/** Writes one piece after the other, until the server has had enough of it. */
+async function drip(own: string, head: string, piece: string): Promise<void> {
+  const socket = connect(own);
+  socket.on("error", () => undefined);
+  const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+  socket.write(head);
+  const dripping = setInterval(() => socket.write(piece), 10);
+  await closed;
+  clearInterval(dripping);
+}
+
+test("a client that drips its request, head or body, has no more time than a silent one", async () => {
+  const connections = new HttpConnections(async (request) => new Response(await request.bytes()), 150);
+  const server = createServer((socket) => connections.take(socket));
+  const own = `${folder}/drip.sock`;
+  await new Promise<void>((resolve) => server.listen(own, resolve));
+  await drip(own, "GET / HTTP/1.1\r\nHost: flt\r\n", "X: y\r\n");
+  await drip(own, "GET / HTTP/1.1\r\nHost: flt\r\n\r\n", "\r\n");
+  await drip(own, "POST /echo HTTP/1.1\r\nHost: flt\r\nContent-Length: 9000\r\n\r\n", "x");
+  server.close();
+  connections.close();
+}, 3_000);
+
+test("what was asked in good order is answered before what follows it is refused", async () => {
+  const good = "GET /first HTTP/1.1\r\nHost: x\r\n\r\n";
+  const statuses = async (rest: string) => (await raw(good + rest, /$^/)).match(/HTTP\/1.1 \d+/g);
+  expect(await statuses("no request\r\n\r\n")).toEqual(["HTTP/1.1 200", "HTTP/1.1 400"]);
+  expect(await statuses("CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n")).toEqual(["HTTP/1.1 200", "HTTP/1.1 405"]);
+  const twice = "PUT /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhey";
+  expect(await statuses(twice)).toEqual(["HTTP/1.1 200", "HTTP/1.1 400"]);
+});
+
+test("an answer that closes the connection is not lost to a client that is still talking", async () => {
+  const head = "PUT /unread HTTP/1.0\r\nContent-Length: 9000000\r\n\r\n";
+  expect(await raw(head + "x".repeat(MEGABYTE), /$^/)).toStartWith("HTTP/1.1 415 ");
+});
+
+test("the path is the request line's, whatever the host is called", async () => {
+  expect(await raw("GET /seen HTTP/1.1\r\nHost: x/other?\r\n\r\n", /\}$/)).toContain("http://localhost/seen");
+});

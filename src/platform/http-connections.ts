@@ -11,8 +11,9 @@
  * - A request's body is read as far as the handler asks, and never beyond MAX_BODY_BYTES: then the connection ends. What comes
  *   after the answer is thrown away, for LINGER_MS.
  * - close() answers what has been asked, if that takes no longer than GRACE_MS.
- * - A connection without a request, or in the middle of one, ends after IDLE_MS of silence; once the request is whole it may be
- *   silent for ever (events, journal -f).
+ * - A connection ends IDLE_MS after it last had a request, and a request has as long to become whole, however busily its client
+ *   drips; once it is whole the connection may be silent for ever (events, journal -f).
+ * - Whatever follows a request, no HTTP, half a request or the client's end: the answer to that request comes first, and whole.
  *
  * @module
  */
@@ -33,10 +34,27 @@ const GRACE_MS = 500;
 /** A client that was answered before it had said everything may end its sentence: a close in the middle costs it the answer. */
 const LINGER_MS = 1000;
 
+/** Nothing that could end the host's part of a URL: the path is the request line's alone. */
+const HOST_PATTERN = /^[\w.:[\]-]+$/;
+
+/** What reading a body rejects with when its end will never come. */
+export class BrokenRequestError extends Error {
+  readonly code = "broken-request";
+  constructor() {
+    super("Cannot read the request's body: it breaks off before its end");
+  }
+}
+
 interface Connection {
   /** Waits for its first request, for an answer, reads one, or nothing. */
   doing: "new" | "asking" | "reading" | "idle";
   unanswered: number;
+  /** Ends the connection while a request is due. */
+  timer: NodeJS.Timeout | null;
+  /** The request that came last. */
+  latest: IncomingMessage | null;
+  /** What came after it is no HTTP: the connection ends with this once all that was asked before is answered. */
+  lastWords: string | null;
 }
 
 export class HttpConnections {
@@ -53,16 +71,19 @@ export class HttpConnections {
     this.#server = createServer({ keepAliveTimeout: 0, requestTimeout: 0 }, (message, reply) => {
       void this.#serve(message, reply);
     });
-    this.#server.on("clientError", (_error, socket) => {
-      if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
-      else socket.destroy();
-    });
+    this.#server.on("clientError", (_error, socket) => this.#endBroken(socket as Socket, "400 Bad Request"));
+    // Nobody is connected to anywhere from here.
+    this.#server.on("connect", (_message, socket) => this.#endBroken(socket as Socket, "405 Method Not Allowed"));
   }
 
   take(socket: Socket): void {
-    this.#sockets.set(socket, { doing: "new", unanswered: 0 });
-    socket.once("close", () => this.#sockets.delete(socket));
-    socket.setTimeout(this.#idleMs, () => socket.destroy());
+    const connection: Connection = { doing: "new", unanswered: 0, timer: null, latest: null, lastWords: null };
+    this.#sockets.set(socket, connection);
+    socket.once("close", () => {
+      this.#sockets.delete(socket);
+      stopWaiting(connection);
+    });
+    this.#wait(socket, connection);
     // A connection that breaks is its request's concern, which hears of it by its own close.
     socket.on("error", () => socket.destroy());
     this.#server.emit("connection", socket);
@@ -93,13 +114,15 @@ export class HttpConnections {
       socket.destroy();
       return;
     }
+    connection.latest = message;
     // A client that stops in the middle of its body would keep the handler waiting for ever.
     connection.doing = "asking";
-    const listen = () => {
-      if (connection.doing !== "idle") socket.setTimeout(0);
+    const isWhole = () => {
+      if (connection.doing !== "idle" && connection.latest === message) stopWaiting(connection);
     };
-    if (bringsBody(message)) message.once("end", listen);
-    else listen();
+    this.#wait(socket, connection);
+    if (bringsBody(message)) message.once("end", isWhole);
+    else isWhole();
     const gone = new AbortController();
     const body = new RequestBody(message);
     reply.once("close", () => {
@@ -113,6 +136,10 @@ export class HttpConnections {
       const response = request === null ? refusal() : await this.#handler(request);
       connection.doing = "reading";
       await send(response, reply);
+      body.drain();
+      // node:http closes with its last answer, and a close in the middle of what the client says costs it that answer.
+      if (!reply.shouldKeepAlive && !message.complete) await heardOut(message);
+      reply.end();
     } catch {
       // The answer broke off in the middle: its reader must not take it for whole. Who failed has logged it.
       socket.destroy();
@@ -124,9 +151,43 @@ export class HttpConnections {
     connection.unanswered -= 1;
     if (connection.unanswered > 0) return;
     connection.doing = "idle";
-    if (this.#isClosing) socket.destroySoon();
-    else socket.setTimeout(this.#idleMs);
+    if (connection.lastWords !== null) hangUp(socket, connection);
+    else if (this.#isClosing) socket.destroySoon();
+    else this.#wait(socket, connection);
   }
+
+  /** Not for silence, which a byte now and then would break: for a request, or for the rest of one. */
+  #wait(socket: Socket, connection: Connection): void {
+    stopWaiting(connection);
+    connection.timer = setTimeout(() => socket.destroy(), this.#idleMs);
+  }
+
+  /** What was asked in good order is answered first: its client must not take this for the answer. */
+  #endBroken(socket: Socket, status: string): void {
+    const connection = this.#sockets.get(socket);
+    if (connection === undefined) socket.destroy();
+    if (connection === undefined || connection.lastWords !== null) return;
+    connection.lastWords = `HTTP/1.1 ${status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`;
+    if (connection.unanswered === 0) hangUp(socket, connection);
+  }
+}
+
+function stopWaiting(connection: Connection): void {
+  if (connection.timer !== null) clearTimeout(connection.timer);
+  connection.timer = null;
+}
+
+/** A request that broke off was answered itself, whatever its answer. */
+function hangUp(socket: Socket, { latest, lastWords }: Connection): void {
+  if (!socket.writable || lastWords === null) {
+    socket.destroy();
+    return;
+  }
+  socket.end(latest?.complete === false ? "" : lastWords);
+  // Unread bytes would cost the client what was just said.
+  socket.resume();
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  socket.once("close", () => clearTimeout(timer));
 }
 
 function endUnlessComplete(message: IncomingMessage): void {
@@ -135,6 +196,19 @@ function endUnlessComplete(message: IncomingMessage): void {
   }, LINGER_MS);
   message.once("end", () => clearTimeout(timer));
   message.socket.once("close", () => clearTimeout(timer));
+}
+
+/** The end of the request, or of our patience with it. */
+function heardOut(message: IncomingMessage): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, LINGER_MS);
+    for (const event of ["end", "error", "close"]) {
+      message.once(event, () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    }
+  });
 }
 
 /** Whether a body will be read: what comes with a GET or HEAD is not looked at. */
@@ -147,7 +221,7 @@ function bringsBody({ method, headers }: IncomingMessage): boolean {
 function toRequest(message: IncomingMessage, body: RequestBody, signal: AbortSignal): Request | null {
   const { method = "GET", headers, rawHeaders } = message;
   const named = headers.host ?? "";
-  const host = URL.canParse(`http://${named}/`) ? named : "localhost";
+  const host = HOST_PATTERN.test(named) && URL.canParse(`http://${named}/`) ? named : "localhost";
   const target = message.url ?? "/";
   const url = target.startsWith("/") ? `http://${host}${target}` : target;
   if (!URL.canParse(url)) return null;
@@ -166,16 +240,18 @@ function refusal(): Response {
   return Response.json({ error: { code: 405, message } }, { status: 405 });
 }
 
+/** All but the end, which is the caller's. */
 async function send(response: Response, reply: ServerResponse): Promise<void> {
   const headers: Record<string, string> = Object.fromEntries(response.headers);
   if (response.body === null) {
-    reply.writeHead(response.status, headers).end();
+    reply.writeHead(response.status, response.status === 204 ? headers : { ...headers, "content-length": "0" });
+    reply.flushHeaders();
     return;
   }
   // What is JSON is whole, and said to be so long; anything else may be a stream.
   if (headers["content-type"]?.startsWith("application/json")) {
     const bytes = new Uint8Array(await response.arrayBuffer());
-    reply.writeHead(response.status, { ...headers, "content-length": String(bytes.length) }).end(bytes);
+    reply.writeHead(response.status, { ...headers, "content-length": String(bytes.length) }).write(bytes);
     return;
   }
   reply.writeHead(response.status, headers);
@@ -189,7 +265,6 @@ async function send(response: Response, reply: ServerResponse): Promise<void> {
     if (!reply.write(step.value)) await drained(reply);
   }
   reply.off("close", cancel);
-  reply.end();
 }
 
 /** Resolves when there is room again, or nobody to write to. */
@@ -260,7 +335,7 @@ class RequestBody {
   }
 
   #break(): void {
-    this.#settle((open) => open.error(new Error("The client left before its request ended")));
+    this.#settle((open) => open.error(new BrokenRequestError()));
   }
 
   #settle(end: (open: ReadableStreamDefaultController<Uint8Array>) => void): void {

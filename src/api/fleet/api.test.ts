@@ -11,6 +11,7 @@ import { CountingMetrics } from "../../../test/fakes/metrics.ts";
 import { type Log, SILENT_LOG } from "../../lib/log.ts";
 import { encodePageToken } from "../../model/page-token.ts";
 import { parseUnitFile } from "../../model/unit-file.ts";
+import { BrokenRequestError } from "../../platform/http-connections.ts";
 import { KvError } from "../../registry/types.ts";
 import { createFleetApi, type FleetApi, type FleetApiPorts, MAX_BODY_BYTES } from "./index.ts";
 
@@ -457,5 +458,15 @@ test("no request makes a fault: random methods, paths, queries and bodies", asyn
     ),
     { numRuns: 300 },
   );
+  expect(logged).toEqual([]);
+});
+
+test("a client that leaves in the middle of its body is refused, and is no fault worth a line in the log", async () => {
+  const body = new ReadableStream({ pull: (controller) => controller.error(new BrokenRequestError()) });
+  const headers = { "content-type": "application/json" };
+  const response = await api(
+    new Request("http://localhost/fleet/v1/units/a.service", { method: "PUT", headers, body }),
+  );
+  expect(response.status).toBe(400);
   expect(logged).toEqual([]);
 });

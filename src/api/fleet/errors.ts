@@ -59,6 +59,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   "bad-glob": { status: 400 },
   "bad-page-token": { status: 400 },
   "bad-metadata": { status: 400 },
+  // platform/: its client left, or lost its way, in the middle of the body.
+  "broken-request": { status: 400 },
   // registry/.
   "unit-not-found": { status: 404 },
   // store/: KvErrorCode.
