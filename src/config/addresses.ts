@@ -10,6 +10,7 @@
  *
  * @module
  */
+import { shortened } from "../lib/text.ts";
 import { ValueError } from "./value-error.ts";
 
 export const DEFAULT_PEER_PORT = 2380;
@@ -120,5 +121,5 @@ function socketPath(text: string, path: string): string {
 }
 
 function quote(text: string): string {
-  return JSON.stringify(text);
+  return JSON.stringify(shortened(text));
 }

@@ -7,6 +7,7 @@
  * @module
  */
 import { didYouMean } from "../lib/suggest.ts";
+import { shortened } from "../lib/text.ts";
 import { ConfigError } from "./config-error.ts";
 import { CONFIG_KEYS, CONFIG_OPTIONS, type ConfigField, fieldOfKey, flagName } from "./table.ts";
 import { SWITCH } from "./values.ts";
@@ -35,7 +36,7 @@ export function parseArguments(argv: readonly string[]): DaemonArguments {
     }
     const [, name, attached] = /^--?([A-Za-z][\w-]*)(?:=(.*))?$/s.exec(word) ?? [];
     if (name === undefined) {
-      throw new ConfigError(`Cannot use argument ${JSON.stringify(word)}: the daemon takes flags only`);
+      throw new ConfigError(`Cannot use argument ${JSON.stringify(shortened(word))}: the daemon takes flags only`);
     }
     const field = fieldOfKey(name);
     if (field === undefined && name !== "config") {
@@ -62,6 +63,6 @@ export function parseArguments(argv: readonly string[]): DaemonArguments {
 function unknownFlag(word: string, name: string): ConfigError {
   const known = ["config", ...CONFIG_KEYS].map((key) => flagName(key).slice(2));
   return new ConfigError(
-    `Cannot use flag ${JSON.stringify(word.replace(/=.*$/s, ""))}: there is no such flag${didYouMean(name, known)}`,
+    `Cannot use flag ${JSON.stringify(shortened(word.replace(/=.*$/s, "")))}: there is no such flag${didYouMean(name, known)}`,
   );
 }

@@ -56,6 +56,10 @@ describe("refusals name path and line", () => {
     ["[Section]", 'line 1: "[Section]" begins a section'],
     ['a=1\nb="x', 'line 2: the value of "b" has a quote that is not closed'],
     ["verbosity=1\n# c\nverbosity=2", 'line 3: "verbosity" is set a second time, first in line 1'],
+    ["# Gr\ufffdfe\ndata_dir=/gr\ufffdfe", 'line 2: the value of "data_dir" is not UTF-8'],
+    ["etcd_password hunter2", "line 1: what stands there is no option"],
+    ["verbosity=1\rgarbage", 'line 2: "garbage" is no option'],
+    [`k"${"x".repeat(500)}`, `line 1: "k\\"${"x".repeat(78)}…" is no option`],
     ["data_dir=/a\nDATA-DIR=/b", 'line 2: "DATA-DIR" is set a second time, first in line 1'],
   ];
   for (const [text, message] of cases) {

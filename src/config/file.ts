@@ -13,6 +13,7 @@
  * @module
  */
 import ini from "ini";
+import { shortened } from "../lib/text.ts";
 import { ConfigError } from "./config-error.ts";
 
 export interface FileEntry {
@@ -22,10 +23,13 @@ export interface FileEntry {
   readonly line: number;
 }
 
+/** What a decoder puts in place of bytes that it cannot read. */
+const NOT_UTF8 = "\ufffd";
+
 /** Throws ConfigError, with path and line, for the first line that cannot be read. */
 export function parseConfigFile(path: string, text: string): readonly FileEntry[] {
   const entries = new Map<string, FileEntry>();
-  const lines = text.replace(/^\ufeff/, "").split(/\r?\n/);
+  const lines = text.replace(/^\ufeff/, "").split(/\r\n|\n|\r/);
   for (const [index, written] of lines.entries()) {
     const entry = parseLine(path, index + 1, written.trim());
     if (entry === undefined) {
@@ -49,7 +53,7 @@ function parseLine(path: string, line: number, text: string): FileEntry | undefi
   if (text === "" || text.startsWith("#") || text.startsWith(";")) {
     return undefined;
   }
-  const shown = JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
+  const shown = /password/i.test(text) ? "what stands there" : JSON.stringify(shortened(text));
   if (/^\[[^=]*\]$/.test(text)) {
     throw lineError(path, line, `${shown} begins a section, and the file has none. Remove the line`);
   }
@@ -57,6 +61,9 @@ function parseLine(path: string, line: number, text: string): FileEntry | undefi
   const key = text.slice(0, Math.max(equals, 0)).trim();
   if (equals === -1 || !/^[A-Za-z][\w-]*$/.test(key)) {
     throw lineError(path, line, `${shown} is no option. Write key=value, or "#" before a comment`);
+  }
+  if (text.includes(NOT_UTF8)) {
+    throw lineError(path, line, `the value of ${JSON.stringify(key)} is not UTF-8`);
   }
   const value = withoutComment(text.slice(equals + 1).trim());
   if (value === undefined) {

@@ -320,3 +320,17 @@ test("the help names every flag and fits a terminal", () => {
   expect(CONFIG_KEYS.filter((key) => !help.includes(flagName(key)))).toEqual([]);
   expect(help.split("\n").filter((line) => line.length > 100)).toEqual([]);
 });
+
+test("a refusal stays one short line, however long the value", () => {
+  const long = "x".repeat(100_000);
+  for (const option of ["data-dir", "listen-api", "metadata", "agent-ttl", "initial-cluster", "log-format", long]) {
+    let message = "";
+    try {
+      load({ argv: [`--${option}=${long}`] });
+    } catch (error) {
+      message = String(error);
+    }
+    expect(message).toContain("ConfigError: Cannot use ");
+    expect(message.length).toBeLessThan(500);
+  }
+});

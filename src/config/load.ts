@@ -11,6 +11,7 @@
  * @module
  */
 import { didYouMean, nearestWord } from "../lib/suggest.ts";
+import { shortened } from "../lib/text.ts";
 import { isLocalApi, isWildcard } from "./addresses.ts";
 import { parseArguments } from "./arguments.ts";
 import { ConfigError } from "./config-error.ts";
@@ -147,7 +148,9 @@ function readConfigFile(
       const where = `${JSON.stringify(path)} line ${line}`;
       const field = fieldOfKey(key);
       if (field === undefined) {
-        warnings.push(`Unknown option ${JSON.stringify(key)} in ${where} is left out${didYouMean(key, CONFIG_KEYS)}`);
+        warnings.push(
+          `Unknown option ${JSON.stringify(shortened(key))} in ${where} is left out${didYouMean(key, CONFIG_KEYS)}`,
+        );
       } else {
         entries.set(field, { text: value, source: { kind: "file", where } });
       }
@@ -197,7 +200,7 @@ function readEnvironment(
 function readValue(field: ConfigField, { text, source }: Found, warnings: string[]): unknown {
   const option: ConfigOption<unknown> = CONFIG_OPTIONS[field];
   const written = text.trim();
-  const shown = option.secret ? option.key : `${option.key}=${JSON.stringify(written)}`;
+  const shown = option.secret ? option.key : `${option.key}=${JSON.stringify(shortened(written))}`;
   let value: unknown;
   try {
     value = option.kind.parse(written);
@@ -241,7 +244,7 @@ function checkTogether(config: FltConfig, sources: Readonly<Record<ConfigField, 
   if (advertisePeer !== null && initialCluster.length > 0 && !initialCluster.includes(advertisePeer)) {
     throw new ConfigError(
       `Cannot use advertise_peer="${advertisePeer}" in ${sources.advertisePeer.where}: it is not in initial_cluster, ` +
-        `which is ${initialCluster.join(",")}`,
+        `which is ${shortened(initialCluster.join(","), 500)}`,
     );
   }
   if (listenPeer !== null && isWildcard(listenPeer)) {

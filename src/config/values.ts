@@ -8,6 +8,7 @@
  */
 import { formatDuration, parseDuration, parseSeconds } from "../lib/duration.ts";
 import { PairsError, parsePairs } from "../lib/pairs.ts";
+import { shortened } from "../lib/text.ts";
 import { parseHost } from "./addresses.ts";
 import { ValueError } from "./value-error.ts";
 
@@ -101,7 +102,7 @@ export function duration(minMs: number, maxMs: number): ValueKind<number> {
     parse(text) {
       const value = parseDuration(text);
       if (value === undefined && /^[\d.]+$/.test(text)) {
-        throw new ValueError(`it has no unit. Write ${text}s for seconds`);
+        throw new ValueError(`it has no unit. Write ${shortened(text)}s for seconds`);
       }
       return limited(value, minMs, maxMs, 'it is no duration such as "4s", "1m30s" or "500ms"');
     },
@@ -157,7 +158,7 @@ export function listOf<T>(parseItem: (text: string) => T, options: ListOptions):
       const items = splitList(text).map(parseItem);
       const repeated = items.find((item, index) => items.indexOf(item) !== index);
       if (repeated !== undefined) {
-        throw new ValueError(`${JSON.stringify(repeated)} is in the list twice`);
+        throw new ValueError(`${JSON.stringify(shortened(String(repeated)))} is in the list twice`);
       }
       if (items.length === 0 && !options.allowEmpty) {
         throw new ValueError("it is empty");

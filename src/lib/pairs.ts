@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { shortened } from "./text.ts";
 
 /** Thrown for text that holds no such pairs. The message is only the reason, beginning with the culprit. */
 export class PairsError extends Error {
@@ -32,11 +33,11 @@ export function parsePairs(text: string): Readonly<Record<string, string>> {
     }
     const pair = parsePair(part);
     if (pair === undefined) {
-      throw new PairsError(`${JSON.stringify(part.trim())} is no pair key=value`);
+      throw new PairsError(`${JSON.stringify(shortened(part.trim()))} is no pair key=value`);
     }
     const problem = pairKeyProblem(pair.key) ?? pairValueProblem(pair.value);
     if (problem !== undefined) {
-      throw new PairsError(`in ${JSON.stringify(part.trim())} ${problem}`);
+      throw new PairsError(`in ${JSON.stringify(shortened(part.trim()))} ${problem}`);
     }
     pairs.set(pair.key, pair.value);
   }
@@ -63,13 +64,13 @@ export function pairKeyProblem(key: string): string | undefined {
     return "the key begins or ends with a blank";
   }
   return /[\0-\x1f\x7f=,"]/.test(key) || !key.isWellFormed()
-    ? `the key ${JSON.stringify(key)} contains "=", ",", a quote or a control character`
+    ? `the key ${JSON.stringify(shortened(key))} contains "=", ",", a quote or a control character`
     : undefined;
 }
 
 export function pairValueProblem(value: string): string | undefined {
   return /[\0-\x1f\x7f]/.test(value) || !value.isWellFormed()
-    ? `the value ${JSON.stringify(value)} contains a control character`
+    ? `the value ${JSON.stringify(shortened(value))} contains a control character`
     : undefined;
 }
 
@@ -108,7 +109,7 @@ function splitOutsideQuotes(text: string): string[] {
     }
   }
   if (quoted) {
-    throw new PairsError(`a quote is not closed in ${JSON.stringify(text.trim())}`);
+    throw new PairsError(`a quote is not closed in ${JSON.stringify(shortened(text.trim()))}`);
   }
   parts.push(part);
   return parts;

@@ -15,3 +15,8 @@ export function encodeText(text: string): Uint8Array {
 export function decodeText(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
+
+/** For a message that quotes what somebody wrote: enough of it to be found again, however long it is. */
+export function shortened(text: string, maxCharacters = 80): string {
+  return text.length > maxCharacters ? `${text.slice(0, maxCharacters).toWellFormed()}…` : text;
+}
