@@ -1,17 +1,14 @@
 /**
  * The fleet API's production handlers over the registry and a store in memory, under hostile requests.
  *
- * Checked of each request: no fault (500, or an error in the log), and a refusal has left the store's revision where it was.
+ * Checked of each request: no fault (500, or an error in the log); a refusal, and any reading, has left every record where it was;
+ * and what was granted has touched nothing but the units, or the metadata, that it named.
  *
  * @module
  */
 import fc from "fast-check";
-import { createFleetApi, type FleetApi } from "../../src/api/fleet/index.ts";
-import type { Log } from "../../src/lib/log.ts";
-import { SILENT_LOG } from "../../src/lib/log.ts";
-import { RegistryMachines } from "../../src/registry/index.ts";
-import { machineId, RegistryWorld, registration } from "../fakes/registry-world.ts";
-import { eventNames, metadataPatch, pageToken, unitBatch, unitName, unitPut, value } from "./words.ts";
+import { ClusterUnderFire, changedKeys, mustBeUnchanged, type Snapshot } from "./cluster.ts";
+import { eventNames, machineWord, metadataPatch, pageToken, unitBatch, unitName, unitPut, value } from "./words.ts";
 
 export interface HostileRequest {
   readonly method: string;
@@ -21,75 +18,65 @@ export interface HostileRequest {
   readonly body: string | null;
 }
 
-/** A cluster that lives for one round of cases. */
-export class ApiUnderFire {
-  readonly #world: RegistryWorld;
-  readonly #api: FleetApi;
-  readonly #faults: string[];
+export async function checkRequest(hostile: HostileRequest): Promise<void> {
+  const request = requestOf(hostile);
+  if (request !== null) await ClusterUnderFire.with((cluster) => checkOn(cluster, request));
+}
 
-  private constructor(world: RegistryWorld, api: FleetApi, faults: string[]) {
-    this.#world = world;
-    this.#api = api;
-    this.#faults = faults;
+async function checkOn(cluster: ClusterUnderFire, request: Request): Promise<void> {
+  const before = await cluster.snapshot();
+  const response = await cluster.api(request);
+  const isStream = (response.headers.get("content-type") ?? "").includes("ndjson");
+  const text = isStream ? "" : await response.text();
+  if (isStream) await response.body?.cancel();
+  cluster.checkFaults();
+  const { status } = response;
+  if (status >= 500) throw new Error(`Status ${status}: ${text}`);
+  if (status >= 400) checkErrorBody(status, text);
+  const after = await cluster.snapshot();
+  if (status >= 400 || request.method === "GET" || request.method === "HEAD") {
+    mustBeUnchanged(before, after, `${request.method} was answered with ${status} (${text})`);
+  } else checkGranted(before, after, new URL(request.url).pathname, text);
+}
+
+/** Only what was named may differ, and of a bulk change only what was not refused. */
+function checkGranted(before: Snapshot, after: Snapshot, path: string, text: string): void {
+  const granted = path.endsWith("/units:batch")
+    ? outcomesOf(text).flatMap(({ name, status }) => (status < 400 ? [name] : []))
+    : [decodeURIComponent(path.replace(/\/$/, "").replace(/^.*\//, ""))];
+  const isPatch = /\/machines\/?$/.test(path);
+  for (const key of changedKeys(before, after)) {
+    const [kind = "", ...rest] = key.split("/");
+    const isNamed = isPatch ? kind === "metadata" : kind === "unit" || granted.includes(rest.at(-1) ?? "");
+    if (!isNamed) throw new Error(`"${key}" has changed, which was not asked for, or was refused: ${text}`);
   }
+  checkFiles(after);
+}
 
-  static async open(): Promise<ApiUnderFire> {
-    const world = await new RegistryWorld().start();
-    await world.agents.register(registration(1, { disk: "ssd" }), 3_600_000);
-    await world.put("hello.service", "");
-    const faults: string[] = [];
-    const log: Log = {
-      ...SILENT_LOG,
-      error: (message, fields) => void faults.push(`${message} ${fields?.stack ?? ""}`),
-    };
-    const nothing = async function* (): AsyncGenerator<Uint8Array> {};
-    const api = createFleetApi({
-      view: world.view,
-      units: world.units,
-      machines: new RegistryMachines(world.kv, world.keys),
-      machineCalls: { unitStatus: nothing, unitJournal: nothing },
-      ready: () => true,
-      tokenLimit: 100,
-      version: "0",
-      machineId: machineId(1),
-      log,
-      clock: world.clock,
-    });
-    return new ApiUnderFire(world, api, faults);
-  }
-
-  async close(): Promise<void> {
-    await this.#world.stop();
-  }
-
-  async #revision(): Promise<number> {
-    return (await this.#world.local.range({ ...this.#world.keys.all, limit: 1 })).revision;
-  }
-
-  async check(hostile: HostileRequest): Promise<void> {
-    const request = requestOf(hostile);
-    if (request === null) return;
-    const before = await this.#revision();
-    const response = await this.#api(request);
-    const isStream = (response.headers.get("content-type") ?? "").includes("ndjson");
-    const text = isStream ? "" : await response.text();
-    if (isStream) await response.body?.cancel();
-    if (response.status >= 500 || this.#faults.length > 0) {
-      throw new Error(`Status ${response.status}: ${text}\n${this.#faults.splice(0).join("\n")}`);
-    }
-    if (isRefusal(response.status, text) && (await this.#revision()) !== before) {
-      throw new Error(`Refused with ${response.status}, but the store has changed: ${text}`);
-    }
-    if (response.status >= 400) checkErrorBody(response.status, text);
+/** A job without its file is a unit that no machine can run. */
+export function checkFiles(snapshot: Snapshot): void {
+  for (const [key, { value: record }] of snapshot) {
+    if (!key.startsWith("job/")) continue;
+    const { hash } = JSON.parse(record) as { readonly hash: string };
+    if (!snapshot.has(`unit/${hash}`)) throw new Error(`"${key}" names the file ${hash}, which is not there`);
   }
 }
 
-/** A bulk change is refused when each of its units is. */
-function isRefusal(status: number, text: string): boolean {
-  if (status >= 400) return true;
-  if (!text.startsWith('{"units":[{"name":') || !text.includes('"status":')) return false;
-  const { units } = JSON.parse(text) as { units: { status?: number }[] };
-  return units.every((unit) => (unit.status ?? 0) >= 400);
+export interface Outcome {
+  readonly name: string;
+  readonly status: number;
+  readonly error?: { readonly code: number; readonly message: string };
+}
+
+export function outcomesOf(text: string): readonly Outcome[] {
+  const { units } = JSON.parse(text) as { readonly units: readonly Outcome[] };
+  for (const { status, error } of units) {
+    if (status >= 500) throw new Error(`Status ${status} of a unit: ${text}`);
+    if (status >= 400 && (error?.code !== status || error.message === "")) {
+      throw new Error(`A unit is refused with ${status} and no such error: ${text}`);
+    }
+  }
+  return units;
 }
 
 function checkErrorBody(status: number, text: string): void {
@@ -117,14 +104,7 @@ const segment = fc.oneof(
   {
     weight: 6,
     arbitrary: fc.constantFrom(
-      "units",
-      "state",
-      "machines",
-      "discovery",
-      "events",
-      "version",
-      "units:batch",
-      "unit-names",
+      ...["units", "state", "machines", "discovery", "events", "version", "units:batch", "unit-names"],
     ),
   },
   {
@@ -139,7 +119,7 @@ const parameter = fc.oneof(
   fc
     .tuple(
       fc.constantFrom("unitName", "machineID", "lines", "follow", "output", "stale", "pattern", "alt", "x"),
-      fc.oneof(value, fc.constantFrom("true", "-1", "1e9", "99999999999", "json", machineId(1))),
+      fc.oneof(value, fc.constantFrom("true", "-1", "1e9", "99999999999", "json"), machineWord),
     )
     .map(([name, text]) => `${name}=${encodeURIComponent(text.toWellFormed())}`),
   fc.string({ maxLength: 8 }),

@@ -4,14 +4,17 @@
  * @module
  */
 import fc from "fast-check";
-import { ApiUnderFire, hostileBody, hostileToken, hostileUrl } from "./api.ts";
+import { checkRequest, hostileBody, hostileToken, hostileUrl } from "./api.ts";
+import { brokenBatch, checkBatches, checkBrokenBatch, mixedBatches } from "./batches.ts";
 import { checkCommand, hostileCommand } from "./command-line.ts";
+import { checkConfig, checkReload, hostileConfig, hostileReload } from "./configuration.ts";
+import { conversation, HttpUnderFire } from "./raw-http.ts";
 import { checkUnitFile } from "./unit-files.ts";
 import { unitText } from "./words.ts";
 
 export interface FuzzOptions {
   readonly count: number;
-  readonly seed?: number;
+  readonly seed: number;
   /** Of a failing case, as it was printed: goes straight there. */
   readonly path?: string;
 }
@@ -25,24 +28,38 @@ export interface Target {
 }
 
 function parameters<T>({ count, seed, path }: FuzzOptions): fc.Parameters<T> {
-  return {
-    numRuns: count,
-    ...(seed !== undefined && { seed }),
-    ...(path !== undefined && { path, endOnFailure: true }),
-  };
+  return { numRuns: count, seed, ...(path !== undefined && { path, endOnFailure: true }) };
 }
 
-function apiTarget(name: string, share: number, arbitrary: typeof hostileUrl): Target {
+function target<T>(
+  name: string,
+  share: number,
+  cases: fc.Arbitrary<T>,
+  check: (one: T) => Promise<void> | void,
+): Target {
+  const property = fc.asyncProperty(cases, async (one) => await check(one));
+  return { name, share, run: (options) => fc.assert(property, parameters(options)) };
+}
+
+/** Cases that share something slow to make, such as a listener, and nothing that one of them could change. */
+function targetOn<T, Room extends { check(one: T): Promise<void>; close(): Promise<void> }>(
+  name: string,
+  share: number,
+  cases: fc.Arbitrary<T>,
+  open: () => Promise<Room>,
+): Target {
   return {
     name,
     share,
     async run(options) {
-      const api = await ApiUnderFire.open();
+      const room = await open();
       try {
-        const property = fc.asyncProperty(arbitrary, (request) => api.check(request));
-        await fc.assert(property, parameters(options));
+        await fc.assert(
+          fc.asyncProperty(cases, (one) => room.check(one)),
+          parameters(options),
+        );
       } finally {
-        await api.close();
+        await room.close();
       }
     },
   };
@@ -54,23 +71,14 @@ const fileBytes = fc.oneof(
 );
 
 export const TARGETS: readonly Target[] = [
-  {
-    name: "unit files",
-    share: 0.25,
-    async run(options) {
-      fc.assert(fc.property(fileBytes, checkUnitFile), parameters(options));
-      await Promise.resolve();
-    },
-  },
-  apiTarget("API bodies", 0.25, hostileBody),
-  apiTarget("URLs", 0.2, hostileUrl),
-  apiTarget("page tokens", 0.1, hostileToken),
-  {
-    name: "flags",
-    share: 0.2,
-    async run(options) {
-      const property = fc.asyncProperty(hostileCommand, checkCommand);
-      await fc.assert(property, parameters(options));
-    },
-  },
+  target("unit files", 0.2, fileBytes, checkUnitFile),
+  target("API bodies", 0.15, hostileBody, checkRequest),
+  target("mixed batches", 0.07, mixedBatches, checkBatches),
+  target("broken batches", 0.03, brokenBatch, checkBrokenBatch),
+  target("URLs", 0.1, hostileUrl, checkRequest),
+  target("page tokens", 0.05, hostileToken, checkRequest),
+  targetOn("raw HTTP", 0.1, conversation, HttpUnderFire.open),
+  target("flags", 0.15, hostileCommand, checkCommand),
+  target("configurations", 0.1, hostileConfig, checkConfig),
+  target("reloads", 0.05, hostileReload, checkReload),
 ];

@@ -7,10 +7,12 @@
  * @module
  */
 import fc from "fast-check";
+import { machineId } from "../fakes/registry-world.ts";
+import { KNOWN_UNITS } from "./cluster.ts";
 
 const NAMES = [
-  "hello.service",
-  "web@.service",
+  ...KNOWN_UNITS,
+  "new.service",
   "web@1.service",
   "a\\x2d.service",
   "x.mount",
@@ -21,10 +23,39 @@ const NAMES = [
   "-.slice",
   `${"l".repeat(260)}.service`,
   "ü.service",
-  "a/b.service",
-  "..",
   "__proto__",
   "constructor",
+];
+
+/** Names that mean something else to a shell, a file system, a URL, systemd's tools, or the agent's own folders. */
+const TRICKS = [
+  "..",
+  "a/b.service",
+  "../../etc/systemd/system/x.service",
+  "/etc/passwd",
+  "..service",
+  "...service",
+  ".launched",
+  ".tmp.service",
+  ".launched/hello.service",
+  "--version.service",
+  "-H.service",
+  "-.mount",
+  "a\n.service",
+  "a b.service",
+  "*.service",
+  "a\\x2f..\\x2f.service",
+  "a%2Fb.service",
+  "$(id).service",
+  "hello.service\0",
+  "hello.service/",
+  "HELLO.SERVICE",
+  "__proto__.service",
+  "constructor.service",
+  "web@..service",
+  "web@%i.service",
+  "a@b@c.service",
+  "\u202eecivres.service",
 ];
 
 const VALUES = [
@@ -80,7 +111,8 @@ const OPTIONS = [
 const SECTIONS = ["Unit", "Service", "Install", "X-Fleet", "X-Flt", "", "]", "x\ny", "__proto__", "Socket"];
 
 export const unitName = fc.oneof(
-  { weight: 8, arbitrary: fc.constantFrom(...NAMES) },
+  { weight: 7, arbitrary: fc.constantFrom(...NAMES) },
+  { weight: 2, arbitrary: fc.constantFrom(...TRICKS) },
   { weight: 1, arbitrary: fc.string({ maxLength: 12 }) },
   { weight: 1, arbitrary: fc.string({ unit: "grapheme", maxLength: 6 }).map((text) => `${text}.service`) },
 );
@@ -125,18 +157,23 @@ const options = fc.oneof(
 export const unitPut = damagedRecord({ name: unitName, desiredState, options });
 const batchItem = damagedRecord({ name: unitName, desiredState, options, delete: fc.boolean() });
 export const unitBatch = damagedRecord({ units: fc.array(batchItem, { maxLength: 5 }) });
-const pointer = fc.oneof(
+/** Ids of machines that are there, that are not, and what is none. */
+export const machineWord = fc.constantFrom(machineId(1), machineId(2), "00000001", "", "-", "m", "A".repeat(32), "..");
+const pointerEnd = fc.oneof(
   fc.constantFrom(
-    "/m/metadata/k",
-    "/m/metadata/",
     "/metadata/k",
-    "",
-    "/",
-    "/m/metadata/a/b",
-    "/m/metadata/~2",
-    "/~1/metadata/~0",
+    "/metadata/",
+    "/metadata/a/b",
+    "/metadata/~2",
+    "/metadata/~1~0",
+    "/metadata/__proto__",
   ),
-  fc.string({ maxLength: 12 }),
+  fc.constantFrom("/metadata/a=b", "/metadata/ k", "/metadata/..~1..~1job", "/metadata", "/state/k", "", "/"),
+  fc.string({ unit: "binary", maxLength: 6 }).map((key) => `/metadata/${key}`),
+);
+const pointer = fc.oneof(
+  { weight: 6, arbitrary: fc.tuple(machineWord, pointerEnd).map(([id, end]) => `/${id}${end}`) },
+  { weight: 1, arbitrary: fc.string({ maxLength: 12 }) },
 );
 const metadataValue = fc.oneof(value, fc.record({ value }), fc.jsonValue({ maxDepth: 1 }));
 const edit = damagedRecord({
