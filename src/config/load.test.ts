@@ -134,7 +134,7 @@ describe("command line", () => {
   });
   test("refusals", () => {
     expect(() => load({ argv: ["--data-dri=/x"] })).toThrow(
-      'Cannot use flag "--data-dri": there is no such flag. Did you mean "data-dir"?',
+      'Cannot use flag "--data-dri": there is no such flag. Did you mean "--data-dir"?',
     );
     expect(() => load({ argv: ["start"] })).toThrow('Cannot use argument "start": the daemon takes flags only');
     expect(() => load({ argv: ["--data-dir"] })).toThrow("it needs a value");
@@ -281,11 +281,20 @@ describe("systemd_user: the user's own places are the defaults", () => {
     const { config, path } = load({ argv: ["--systemd-user"], env: XDG, file, user: ALICE });
     expect([config.verbosity, config.initialCluster, path]).toEqual([1, [], own]);
   });
-  test("an ordinary user's file is the fallback, and may say it itself; root's is not looked for", () => {
+  test("an ordinary user's file is the first choice, and may say it itself; root's is not looked for", () => {
     const file = { [own]: "systemd_user=true", "/root/.config/flt/flt.conf": "verbosity=2" };
     const { config, path } = load({ file, user: ALICE });
     expect([config.dataDir, path]).toEqual(["/home/alice/.local/share/flt", own]);
-    expect(load({ file: { ...file, [DEFAULT_CONFIG_PATH]: "" }, user: ALICE }).config.systemdUser).toBe(false);
+    const host = { [DEFAULT_CONFIG_PATH]: "initial_cluster=10.0.0.1" };
+    expect(load({ file: { ...file, ...host }, user: ALICE })).toMatchObject({
+      config: { systemdUser: true, initialCluster: [] },
+      path: own,
+    });
+    expect(load({ file: { ...file, ...host } })).toMatchObject({
+      config: { systemdUser: false },
+      path: DEFAULT_CONFIG_PATH,
+    });
+    expect(load({ file: host, user: ALICE }).path).toBe(DEFAULT_CONFIG_PATH);
     expect(load({ file }).path).toBeNull();
   });
   test("a word that is neither true nor false is refused", () => {

@@ -116,7 +116,8 @@ function configPaths(request: LoadRequest, wanted: string | undefined, systemdUs
   const own = userConfigPath(request.env, request.user);
   if (isOn(systemdUser)) return { candidates: [own], required: false };
   const system = request.argv0Name === "fleetd" ? FLEET_CONFIG_PATH : DEFAULT_CONFIG_PATH;
-  return { candidates: request.user.uid === 0 ? [system] : [system, own], required: false };
+  // A file of one's own is meant by whoever wrote it, also on a host that has one: without it the host's counts.
+  return { candidates: request.user.uid === 0 ? [system] : [own, system], required: false };
 }
 
 function fromFlag(field: ConfigField, text: string): Found {
