@@ -66,7 +66,7 @@ describe("the command line itself", () => {
       [["--tunnel=a b", "list-machines"], 1, "--tunnel"],
       [["--request-timeout=0", "list-machines"], 2, "--request-timeout=0"],
       [["--nonsense", "list-machines"], 2, 'Unknown flag "--nonsense"'],
-      [["--no-bloc", "start"], 2, 'Did you mean "no-block"'],
+      [["--no-bloc", "start"], 2, 'Did you mean "--no-block"'],
       [["list-machines", "--no-block"], 2, 'has no flag "--no-block"'],
       [["list-machines", "-z"], 2, 'Unknown flag "-z"'],
       [["list-machines", "--fields"], 2, "its value is missing"],

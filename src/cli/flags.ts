@@ -123,7 +123,7 @@ function takeLong(word: string, rest: string[], flags: readonly Flag[], given: M
   const flag = flags.find((candidate) => candidate.name === name);
   if (flag === undefined) {
     const known = flags.map((candidate) => candidate.name);
-    throw new UsageError(`Unknown flag "--${name}"${didYouMean(name, known)}`);
+    throw new UsageError(`Unknown flag "--${name}"${didYouMean(name, known, "--")}`);
   }
   take(flag, equals === -1 ? null : word.slice(equals + 1), rest, given);
 }

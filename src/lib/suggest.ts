@@ -34,10 +34,10 @@ export function nearestWord(word: string, candidates: Iterable<string>): string 
   return best;
 }
 
-/** `. Did you mean "x"?`, or "" when nothing is near: to be appended to a message. */
-export function didYouMean(word: string, candidates: Iterable<string>): string {
+/** `. Did you mean "x"?`, or "" when nothing is near: to be appended to a message. `prefix` is shown and not compared: a flag's dashes. */
+export function didYouMean(word: string, candidates: Iterable<string>, prefix = ""): string {
   const nearest = nearestWord(word, candidates);
-  return nearest === undefined ? "" : `. Did you mean "${nearest}"?`;
+  return nearest === undefined ? "" : `. Did you mean "${prefix}${nearest}"?`;
 }
 
 function fold(word: string): string {
