@@ -18,8 +18,8 @@ export const DAEMON_TEXTS = {
     "variables, too. SIGHUP (systemctl reload flt) reads the file again; options with a * change at once, the " +
     "others at the next start.",
   config:
-    `Reads this configuration file. Default: ${DEFAULT_CONFIG_PATH}, if there is one. With --systemd-user, and for ` +
-    "ordinary users without that file: $XDG_CONFIG_HOME/flt/flt.conf.",
+    `Reads this configuration file. Default: ${DEFAULT_CONFIG_PATH}, if there is one. An ordinary user's own ` +
+    "$XDG_CONFIG_HOME/flt/flt.conf comes before it; with --systemd-user it is the only one.",
   file: 'One option a line, no sections. Lists: a,b or ["a","b"]. Durations: 4s, 1m30s, 500ms.',
   example: "flt daemon --public-ip 10.0.0.1 --metadata region=us-west",
 } as const;

@@ -37,7 +37,9 @@ export interface Parts {
 export async function openParts(options: PartsOptions): Promise<Parts> {
   const { config, log, scope } = options;
   const place = findPlace(config, defaultAddress);
-  const data = await openDataDir(config.dataDir, place.cluster?.members.clusterId ?? null);
+  const members = place.cluster?.members;
+  const cluster = members === undefined ? null : { id: members.clusterId, members: [...members.members.values()] };
+  const data = await openDataDir(config.dataDir, cluster);
   const units = await whileStarting("Preparing to run units", adviceOnSystemd, () =>
     connectSystemd({ unitsDirectory: config.unitsDirectory, clock: systemClock, log, scope }),
   );

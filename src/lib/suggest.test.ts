@@ -17,6 +17,7 @@ test("typing mistakes find their word, other words find none", () => {
   expect(nearestWord("", COMMANDS)).toBeUndefined();
   expect(nearestWord("s".repeat(10_000), COMMANDS)).toBeUndefined();
   expect(didYouMean("stp", COMMANDS)).toBe('. Did you mean "stop"?');
+  expect(didYouMean("stp", COMMANDS, "--")).toBe('. Did you mean "--stop"?');
   expect(didYouMean("xyz", COMMANDS)).toBe("");
 });
 

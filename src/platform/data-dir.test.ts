@@ -9,39 +9,56 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openDataDir } from "./data-dir.ts";
 
+const A = { id: "cluster-a", members: ["10.0.0.1:2380", "10.0.0.2:2380"] };
+const B = { id: "cluster-b", members: ["10.0.0.9:2380"] };
 const directory = () => join(mkdtempSync(join(tmpdir(), "flt-data-")), "flt");
 
 test("the identity is made once and found again", async () => {
   const path = directory();
-  const first = await openDataDir(path, "cluster-a");
+  const first = await openDataDir(path, A);
   expect(first.identity).toMatch(/^[0-9a-f]{32}$/);
-  expect(await openDataDir(path, "cluster-a")).toMatchObject(first);
+  expect(await openDataDir(path, A)).toMatchObject(first);
 });
 
 test("a cluster of one gets an id of its own and stays one", async () => {
   const path = directory();
   const first = await openDataDir(path, null);
   expect((await openDataDir(path, null)).clusterId).toBe(first.clusterId);
-  await expect(openDataDir(path, "cluster-a")).rejects.toThrow("it belongs to a cluster of one");
+  await expect(openDataDir(path, A)).rejects.toThrow(
+    "it was made without an initial_cluster, for a cluster of one, but the configuration says " +
+      "initial_cluster=10.0.0.1:2380,10.0.0.2:2380. Remove initial_cluster, or set data_dir to an empty folder",
+  );
 });
 
 test("another cluster's directory is refused and left as it was", async () => {
   const path = directory();
-  await openDataDir(path, "cluster-a");
+  await openDataDir(path, A);
   const before = readFileSync(join(path, "identity.json"), "utf8");
-  await expect(openDataDir(path, "cluster-b")).rejects.toThrow("it belongs to cluster cluster-a");
-  await expect(openDataDir(path, null)).rejects.toThrow("initial_cluster is not set");
+  const was = "it was made with initial_cluster=10.0.0.1:2380,10.0.0.2:2380, but the configuration";
+  const again = "Set initial_cluster to that list again, or set data_dir to an empty folder";
+  await expect(openDataDir(path, B)).rejects.toThrow(`${was} says initial_cluster=10.0.0.9:2380. ${again}`);
+  await expect(openDataDir(path, null)).rejects.toThrow(`${was} sets none. ${again}`);
   expect(readFileSync(join(path, "identity.json"), "utf8")).toBe(before);
+});
+
+test("a directory of a release that did not note the members is refused without them", async () => {
+  const path = directory();
+  await openDataDir(path, A);
+  const file = join(path, "identity.json");
+  const { members: _members, ...older } = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
+  writeFileSync(file, JSON.stringify(older));
+  expect(await openDataDir(path, A)).toMatchObject({ clusterId: A.id });
+  await expect(openDataDir(path, B)).rejects.toThrow("it was made with another initial_cluster, but");
 });
 
 test("a damaged or newer identity is refused with advice", async () => {
   const path = directory();
-  await openDataDir(path, "cluster-a");
+  await openDataDir(path, A);
   const file = join(path, "identity.json");
   writeFileSync(file, "{");
-  await expect(openDataDir(path, "cluster-a")).rejects.toThrow("it is damaged");
+  await expect(openDataDir(path, A)).rejects.toThrow("it is damaged");
   writeFileSync(file, JSON.stringify({ version: 2, identity: "x", cluster: "cluster-a" }));
-  await expect(openDataDir(path, "cluster-a")).rejects.toThrow("use the newer flt");
+  await expect(openDataDir(path, A)).rejects.toThrow("use the newer flt");
 });
 
 test("a directory that cannot be made says why", async () => {

@@ -1,7 +1,8 @@
 /**
  * The data directory: who this machine is, and which cluster its data belongs to.
  *
- *   identity.json   {"version":1,"identity":"…","cluster":"…"}   written once, at the first start
+ *   identity.json   {"version":1,"identity":"…","cluster":"…","members":["host:port"…]}   written once, at the first start; members
+ *                   are what initial_cluster said then, for messages alone
  *   raft.db         log, hard state and snapshots (raft/adapters)
  *
  * Idea. The identity tells a restart from a second host with the same machine-id. The cluster is the id derived from
@@ -26,38 +27,69 @@ export interface DataIdentity {
   readonly clusterId: string;
 }
 
+interface IdentityRecord extends DataIdentity {
+  readonly version: number;
+  /** Empty for a cluster of one, and where an older release wrote the file. */
+  readonly members: readonly string[];
+}
+
 export class DataDirError extends Error {
   readonly code = "data-dir";
 }
 
-/** @param derivedClusterId What initial_cluster says; null for a cluster of one. */
-export async function openDataDir(path: string, derivedClusterId: string | null): Promise<DataIdentity> {
+export interface NamedCluster {
+  readonly id: string;
+  /** Peer addresses of its first members. */
+  readonly members: readonly string[];
+}
+
+/** @param cluster What initial_cluster says; null for a cluster of one. */
+export async function openDataDir(path: string, cluster: NamedCluster | null): Promise<DataIdentity> {
   await prepare(path);
   const file = join(path, "identity.json");
   const known = await readIdentity(file);
   if (known === null) {
     const identity: DataIdentity = {
       identity: randomHex(IDENTITY_BYTES),
-      clusterId: derivedClusterId ?? `${SOLITARY_PREFIX}${randomHex(IDENTITY_BYTES / 2)}`,
+      clusterId: cluster?.id ?? `${SOLITARY_PREFIX}${randomHex(IDENTITY_BYTES / 2)}`,
     };
-    const record = { version: FORMAT_VERSION, identity: identity.identity, cluster: identity.clusterId };
+    const record = {
+      version: FORMAT_VERSION,
+      identity: identity.identity,
+      cluster: identity.clusterId,
+      members: cluster?.members ?? [],
+    };
     await writeWhole(file, `${JSON.stringify(record)}\n`);
     return identity;
   }
-  const wanted = derivedClusterId ?? "a cluster of one (initial_cluster is not set)";
-  const solitary = known.clusterId.startsWith(SOLITARY_PREFIX);
-  if (derivedClusterId === null ? !solitary : known.clusterId !== derivedClusterId) {
-    throw new DataDirError(
-      `Starting with the data directory "${path}" failed: it belongs to ${solitary ? "a cluster of one" : `cluster ${known.clusterId}`}, ` +
-        `but the configuration names ${derivedClusterId === null ? wanted : `cluster ${wanted}`}. Restore the initial_cluster it was made with, ` +
-        "or give this daemon an empty data_dir",
-    );
-  }
+  if (cluster === null ? !isSolitary(known) : known.clusterId !== cluster.id) throw otherCluster(path, known, cluster);
   return known;
 }
 
 /** Marks clusters that were never given a list of members. */
 const SOLITARY_PREFIX = "solo-";
+
+function isSolitary({ clusterId }: DataIdentity): boolean {
+  return clusterId.startsWith(SOLITARY_PREFIX);
+}
+
+/** Ids tell an operator nothing: the lists of members do. */
+function otherCluster(path: string, known: IdentityRecord, wanted: NamedCluster | null): DataDirError {
+  const list = known.members.join(",");
+  const was = isSolitary(known)
+    ? "without an initial_cluster, for a cluster of one"
+    : list === ""
+      ? "with another initial_cluster"
+      : `with initial_cluster=${list}`;
+  const is = wanted === null ? "sets none" : `says initial_cluster=${wanted.members.join(",")}`;
+  const back = isSolitary(known)
+    ? "Remove initial_cluster"
+    : `Set initial_cluster${list === "" ? "" : ` to that list`} again`;
+  return new DataDirError(
+    `Starting with the data directory "${path}" failed: it was made ${was}, but the configuration ${is}. ${back}, ` +
+      "or set data_dir to an empty folder, to leave the old cluster's data and begin anew",
+  );
+}
 
 async function prepare(path: string): Promise<void> {
   try {
@@ -76,7 +108,7 @@ function adviceFor(error: unknown): string {
     : "make it a folder that can be written, or set data_dir";
 }
 
-async function readIdentity(file: string): Promise<DataIdentity | null> {
+async function readIdentity(file: string): Promise<IdentityRecord | null> {
   let text: string;
   try {
     text = await readFile(file, "utf8");
@@ -98,13 +130,14 @@ async function readIdentity(file: string): Promise<DataIdentity | null> {
   return record;
 }
 
-function parseRecord(text: string): (DataIdentity & { readonly version: number }) | null {
+function parseRecord(text: string): IdentityRecord | null {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value !== "object" || value === null) return null;
-    const { version, identity, cluster } = value as Record<string, unknown>;
+    const { version, identity, cluster, members } = value as Record<string, unknown>;
     if (typeof version !== "number" || typeof identity !== "string" || typeof cluster !== "string") return null;
-    return { version, identity, clusterId: cluster };
+    const isList = Array.isArray(members) && members.every((member) => typeof member === "string");
+    return { version, identity, clusterId: cluster, members: isList ? members : [] };
   } catch {
     // Not JSON: the caller says so with the file's name.
     return null;
