@@ -153,8 +153,5 @@ function failure(reply: Extract<LeaderReply, { readonly kind: "failed" }>, signa
 }
 
 function unreachable(action: string, reason: string): KvError {
-  return new KvError(
-    "unavailable",
-    `${action} failed: no quorum: this member cannot reach a leader (${reason}); nothing was done, try again`,
-  );
+  return new KvError("unavailable", `${action} failed: no quorum: this member cannot reach a leader (${reason})`);
 }
