@@ -8,6 +8,7 @@
  * @module
  */
 import type { Timer } from "../lib/clock.ts";
+import { textLines } from "../lib/lines.ts";
 import { EVENT_KEEP_ALIVE_MS, type FleetEvent } from "../model/events.ts";
 import { ClientError } from "./errors.ts";
 import { type HttpOptions, type HttpRequest, requestStream } from "./http.ts";
@@ -49,7 +50,8 @@ export async function* readEvents(
     });
   let timer = watch();
   try {
-    for await (const line of lines(requestStream(options, { ...eventRequest(path, names), signal: silence.signal }))) {
+    const chunks = requestStream(options, { ...eventRequest(path, names), signal: silence.signal });
+    for await (const line of textLines(chunks, MAX_LINE_LENGTH, endless)) {
       timer.cancel();
       timer = watch();
       const event = parseEvent(line, options);
@@ -68,22 +70,14 @@ export async function* readEvents(
   }
 }
 
+function endless(): ClientError {
+  return new ClientError("bad-answer", "Cannot read the event stream: a line has no end");
+}
+
 function eventRequest(path: string, names: readonly string[]): HttpRequest {
   const query = names.map((name) => `unitName=${encodeURIComponent(name)}`).join("&");
   if (query.length > MAX_QUERY_LENGTH) return { method: "POST", path, body: { unitNames: names } };
   return { method: "GET", path: query === "" ? path : `${path}?${query}` };
-}
-
-async function* lines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of chunks) {
-    const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = parts.pop() ?? "";
-    if (rest.length > MAX_LINE_LENGTH)
-      throw new ClientError("bad-answer", "Cannot read the event stream: a line has no end");
-    for (const part of parts) if (part !== "") yield part;
-  }
 }
 
 /** Events of a kind that this client does not know yet are passed over: a newer daemon may have more to say. */

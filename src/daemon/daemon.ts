@@ -133,21 +133,23 @@ export class Daemon {
     const { log, inherited, scope } = this.#options;
     const { store } = this.#parts;
     const current = () => this.#config;
-    const inspector = systemInspector(scope);
+    const inspector = systemInspector(scope, this.#config.unitsDirectory);
     const addressOf = (id: MachineId) => this.#view.address(id);
     const witness = witnessHandlers({ probe: probeHost, clock: systemClock, addressOf });
     await store.start(new Map([...machineHandlers(inspector), ...witness]));
     store.onMayLead(() => this.#lead());
+    const machineCalls = new DaemonMachineCalls({
+      self: this.#options.machineId,
+      inspector,
+      calls: store.calls,
+      address: (id) => this.#view.machine(id)?.peerAddress,
+    });
     const api = createFleetApi({
       view: this.#view,
       units: new RegistryUnits(this.#kv, this.#keys, this.#view),
       machines: new RegistryMachines(this.#kv, this.#keys),
-      machineCalls: new DaemonMachineCalls({
-        self: this.#options.machineId,
-        inspector,
-        calls: store.calls,
-        address: (id) => this.#view.machine(id)?.peerAddress,
-      }),
+      machineCalls,
+      inspection: machineCalls,
       ready: () => this.#view.ready || this.#whyNotReady(),
       get tokenLimit() {
         return current().tokenLimit;

@@ -1,8 +1,8 @@
 /**
- * Status and journal of a unit, on whichever machine holds it: here directly, elsewhere through that machine's daemon.
+ * What a machine can be asked about its units, on whichever machine they are: here directly, elsewhere through that machine's daemon.
  *
- * Idea. The API asks for a machine; this file knows which one is this one. The asked daemon runs systemctl or journalctl
- * and streams what they print.
+ * Idea. The API asks for a machine; this file knows which one is this one. The asked daemon runs systemd's tools and streams what
+ * they print. One table of methods serves both ends: how a request is read, and who answers it.
  *
  * Invariants.
  * - What arrives from another machine is checked like any stranger's input before a child process sees it.
@@ -12,19 +12,29 @@
 import { type CallContext, CallError, type CallHandler, type Calls } from "../lib/calls.ts";
 import { decodeText, encodeText } from "../lib/text.ts";
 import type { MachineId } from "../model/machine.ts";
-import { parseUnitName } from "../model/unit-name.ts";
+import type { UsageRequest } from "../model/usage.ts";
+import {
+  type DependenciesQuery,
+  type JournalQuery,
+  type PropertiesQuery,
+  readDependencies,
+  readJournal,
+  readProperties,
+  readUnit,
+  readUsage,
+  type UnitQuery,
+  unreadable,
+} from "./machine-requests.ts";
 
-/** The same shape that the API asks with (api/fleet/ports.ts, JournalRequest). */
-export interface JournalQuery {
-  readonly lines: number;
-  readonly follow: boolean;
-  readonly output: string;
-}
+export { RemoteRequestError } from "./machine-requests.ts";
 
-/** What the agent's side of the host can show (agent/systemd/inspect.ts). */
+/** What the agent's side of the host can show (agent/systemd/). */
 export interface Inspector {
-  status(unit: string, signal: AbortSignal): AsyncIterable<Uint8Array>;
-  journal(unit: string, query: JournalQuery, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  status(query: UnitQuery, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  journal(query: JournalQuery, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  properties(query: PropertiesQuery, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  dependencies(query: DependenciesQuery, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  usage(query: UsageRequest, signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
 export interface MachineCallsOptions {
@@ -35,13 +45,38 @@ export interface MachineCallsOptions {
   address(id: MachineId): string | undefined;
 }
 
-export const STATUS_METHOD = "unit.status";
-export const JOURNAL_METHOD = "unit.journal";
-const MOST_LINES = 1_000_000;
-
-export class RemoteRequestError extends Error {
-  readonly code = "bad-request";
+interface Method<Query> {
+  readonly name: string;
+  /** Throws for what no daemon would send. */
+  read(value: Readonly<Record<string, unknown>>): Query;
+  answer(inspector: Inspector, query: Query, signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
+
+const STATUS: Method<UnitQuery> = {
+  name: "unit.status",
+  read: readUnit,
+  answer: (inspector, query, signal) => inspector.status(query, signal),
+};
+const JOURNAL: Method<JournalQuery> = {
+  name: "unit.journal",
+  read: readJournal,
+  answer: (inspector, query, signal) => inspector.journal(query, signal),
+};
+const PROPERTIES: Method<PropertiesQuery> = {
+  name: "unit.properties",
+  read: readProperties,
+  answer: (inspector, query, signal) => inspector.properties(query, signal),
+};
+const DEPENDENCIES: Method<DependenciesQuery> = {
+  name: "unit.dependencies",
+  read: readDependencies,
+  answer: (inspector, query, signal) => inspector.dependencies(query, signal),
+};
+const USAGE: Method<UsageRequest> = {
+  name: "machine.usage",
+  read: readUsage,
+  answer: (inspector, query, signal) => inspector.usage(query, signal),
+};
 
 export class DaemonMachineCalls {
   readonly #options: MachineCallsOptions;
@@ -51,60 +86,76 @@ export class DaemonMachineCalls {
   }
 
   unitStatus(machineId: MachineId, unit: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
-    const { self, inspector } = this.#options;
-    if (machineId === self) return inspector.status(unit, signal);
-    return this.#remote(machineId, STATUS_METHOD, { unit }, signal);
+    return this.#ask(machineId, STATUS, { unit }, signal);
   }
 
-  unitJournal(machineId: MachineId, unit: string, query: JournalQuery, signal: AbortSignal): AsyncIterable<Uint8Array> {
-    const { self, inspector } = this.#options;
-    if (machineId === self) return inspector.journal(unit, query, signal);
-    return this.#remote(machineId, JOURNAL_METHOD, { unit, ...query }, signal);
+  unitJournal(
+    machineId: MachineId,
+    unit: string,
+    query: Omit<JournalQuery, "unit">,
+    signal: AbortSignal,
+  ): AsyncIterable<Uint8Array> {
+    return this.#ask(machineId, JOURNAL, { unit, ...query }, signal);
   }
 
-  #remote(machineId: MachineId, method: string, request: object, signal: AbortSignal): AsyncIterable<Uint8Array> {
+  unitProperties(
+    machineId: MachineId,
+    unit: string,
+    properties: readonly string[],
+    signal: AbortSignal,
+  ): AsyncIterable<Uint8Array> {
+    return this.#ask(machineId, PROPERTIES, { unit, properties }, signal);
+  }
+
+  unitDependencies(
+    machineId: MachineId,
+    unit: string,
+    query: Omit<DependenciesQuery, "unit">,
+    signal: AbortSignal,
+  ): AsyncIterable<Uint8Array> {
+    return this.#ask(machineId, DEPENDENCIES, { unit, ...query }, signal);
+  }
+
+  usage(machineId: MachineId, query: UsageRequest, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    return this.#ask(machineId, USAGE, query, signal);
+  }
+
+  #ask<Query extends object>(
+    machineId: MachineId,
+    method: Method<Query>,
+    query: Query,
+    signal: AbortSignal,
+  ): AsyncIterable<Uint8Array> {
+    const { self, inspector, calls } = this.#options;
+    if (machineId === self) return method.answer(inspector, query, signal);
     const address = this.#options.address(machineId);
     if (address === undefined || address === "") {
       throw new CallError("not-sent", `Asking machine ${machineId} failed: its daemon's address is not known here`);
     }
-    return this.#options.calls.stream(address, method, encodeText(JSON.stringify(request)), { signal });
+    return calls.stream(address, method.name, encodeText(JSON.stringify(query)), { signal });
   }
 }
 
 /** What this daemon answers when another one asks. */
 export function machineHandlers(inspector: Inspector): ReadonlyMap<string, CallHandler> {
-  return new Map<string, CallHandler>([
-    [
-      STATUS_METHOD,
-      {
-        kind: "stream",
-        handle: (body: Uint8Array, context: CallContext) => inspector.status(readRequest(body).unit, context.signal),
-      },
-    ],
-    [
-      JOURNAL_METHOD,
-      {
-        kind: "stream",
-        handle: (body: Uint8Array, context: CallContext) => {
-          const { unit, ...query } = readRequest(body);
-          return inspector.journal(unit, query, context.signal);
-        },
-      },
-    ],
+  return new Map([
+    handler(inspector, STATUS),
+    handler(inspector, JOURNAL),
+    handler(inspector, PROPERTIES),
+    handler(inspector, DEPENDENCIES),
+    handler(inspector, USAGE),
   ]);
 }
 
-function readRequest(body: Uint8Array): JournalQuery & { readonly unit: string } {
+function handler<Query>(inspector: Inspector, method: Method<Query>): [string, CallHandler] {
+  const handle = (body: Uint8Array, { signal }: CallContext): AsyncIterable<Uint8Array> => {
+    return method.answer(inspector, method.read(asObject(body)), signal);
+  };
+  return [method.name, { kind: "stream", handle }];
+}
+
+function asObject(body: Uint8Array): Readonly<Record<string, unknown>> {
   const value: unknown = JSON.parse(decodeText(body));
-  if (typeof value !== "object" || value === null) throw new RemoteRequestError("Reading a request failed: no object");
-  const { unit, lines = 0, follow = false, output = "short" } = value as Record<string, unknown>;
-  if (typeof unit !== "string") throw new RemoteRequestError("Reading a request failed: it names no unit");
-  parseUnitName(unit);
-  if (typeof lines !== "number" || !Number.isInteger(lines) || lines < 0 || lines > MOST_LINES) {
-    throw new RemoteRequestError(`Reading a request failed: ${String(lines)} is no number of lines`);
-  }
-  if (typeof output !== "string" || !/^[a-z-]{1,32}$/.test(output)) {
-    throw new RemoteRequestError("Reading a request failed: its output mode is not a word");
-  }
-  return { unit, lines, follow: follow === true, output };
+  if (typeof value !== "object" || value === null) throw unreadable("it is no object");
+  return value as Readonly<Record<string, unknown>>;
 }

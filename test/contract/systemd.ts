@@ -6,9 +6,19 @@
  * @module
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { connectSystemd, type SystemdUnitManager, unitJournal, unitStatus } from "../../src/agent/systemd/index.ts";
+import {
+  connectSystemd,
+  HOST_SCOPE,
+  type SystemdUnitManager,
+  unitDependencies,
+  unitJournal,
+  unitProperties,
+  unitStatus,
+  usageSamples,
+} from "../../src/agent/systemd/index.ts";
 import { stopIntent } from "../../src/agent/systemd/stop-intent.ts";
 import { SILENT_LOG } from "../../src/lib/log.ts";
+import { parseUsageSample, type UsageSample } from "../../src/model/usage.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 
 const SLEEP = "[Service]\nExecStart=/bin/sleep 1000\n";
@@ -20,13 +30,20 @@ function systemctl(...words: string[]): void {
   if (exitCode !== 0) throw new Error(`Run systemctl ${words.join(" ")}: ${stderr}`);
 }
 
-async function textOf(chunks: AsyncGenerator<Uint8Array, number>): Promise<{ text: string; status: number }> {
+async function textOf<T>(chunks: AsyncGenerator<Uint8Array, T>): Promise<{ text: string; status: T }> {
   let text = "";
   for (;;) {
     const next = await chunks.next();
     if (next.done) return { text, status: next.value };
     text += new TextDecoder().decode(next.value);
   }
+}
+
+/** A figure of `systemctl show`; undefined: "[not set]". */
+function accounted(property: string, name: string): number | undefined {
+  const { stdout } = Bun.spawnSync(["systemctl", "show", `--property=${property}`, "--value", name]);
+  const text = stdout.toString().trim();
+  return text === "[not set]" ? undefined : Number(text);
 }
 
 function children(): string {
@@ -105,6 +122,50 @@ export function systemdContract(unitsDirectory: string): void {
       expect(status).toBe(0);
       const unknown = await textOf(unitStatus("nope.service", signal));
       expect(unknown).toEqual({ text: "Unit nope.service could not be found.\n", status: 4 });
+    });
+
+    test("unitProperties() gives those that were asked for, as systemctl writes them", async () => {
+      const { text, status } = await textOf(unitProperties(name, ["Id", "ActiveState"], signal));
+      expect([text, status]).toEqual([`Id=${name}\nActiveState=active\n`, 0]);
+      expect((await textOf(unitProperties(name, [], signal))).text).toContain("\nSubState=running\n");
+    });
+
+    test("unitDependencies() gives systemctl's tree, or its list", async () => {
+      const tree = { direction: "requires", all: false, plain: false } as const;
+      expect((await textOf(unitDependencies(name, tree, signal))).text).toMatch(
+        new RegExp(`^${name}\n● ├─system.slice\n`),
+      );
+      expect((await textOf(unitDependencies(name, { ...tree, plain: true }, signal))).text).toContain(
+        "\n  system.slice\n",
+      );
+      const after = await textOf(unitDependencies(name, { ...tree, direction: "before" }, signal));
+      expect(after.text).toContain("shutdown.target");
+    });
+
+    test("usageSamples() says what the unit uses, again and again, and leaves when the reader does", async () => {
+      const request = { units: [name], intervalMs: 250 };
+      const samples: UsageSample[] = [];
+      for await (const line of usageSamples(
+        { scope: HOST_SCOPE, unitsDirectory, clock: systemClock },
+        request,
+        signal,
+      )) {
+        samples.push(parseUsageSample(new TextDecoder().decode(line)));
+        if (samples.length === 3) break;
+      }
+      const [first, , last] = samples;
+      if (first === undefined || last === undefined) throw new Error("no samples");
+      expect(first.units.map((unit) => unit.name)).toEqual([name]);
+      // Hosts whose kernel lends them no memory and pids controllers have nothing to account for: systemd's word counts.
+      expect(first.units[0]?.tasks).toBe(accounted("TasksCurrent", name));
+      expect(first.units[0]?.memoryBytes === undefined).toBe(accounted("MemoryCurrent", name) === undefined);
+      expect(first.units[0]?.cpuNs).toBeGreaterThan(0);
+      expect(last.units[0]?.cpuNs).toBeGreaterThanOrEqual(first.units[0]?.cpuNs ?? Number.NaN);
+      expect(last.atMs - first.atMs).toBeGreaterThanOrEqual(499);
+      expect(first.total.cpuNs).toBeGreaterThan(first.units[0]?.cpuNs ?? Number.NaN);
+      const none = { units: ["nope.service"], intervalMs: null };
+      const only = await textOf(usageSamples({ scope: HOST_SCOPE, unitsDirectory, clock: systemClock }, none, signal));
+      expect(parseUsageSample(only.text).units).toEqual([]);
     });
 
     test("unitJournal() follows until the reader leaves, and leaves no child", async () => {

@@ -104,12 +104,25 @@ const segment = fc.oneof(
   {
     weight: 6,
     arbitrary: fc.constantFrom(
-      ...["units", "state", "machines", "discovery", "events", "version", "units:batch", "unit-names"],
+      ...["units", "state", "machines", "discovery", "events", "version", "units:batch", "unit-names", "usage"],
     ),
   },
   {
     weight: 2,
-    arbitrary: fc.constantFrom("status", "journal", "reasons", "openapi.json", "%", "%ff", "%2F", "%00", ".", ""),
+    arbitrary: fc.constantFrom(
+      "status",
+      "journal",
+      "properties",
+      "dependencies",
+      "reasons",
+      "openapi.json",
+      "%",
+      "%ff",
+      "%2F",
+      "%00",
+      ".",
+      "",
+    ),
   },
   { weight: 3, arbitrary: unitName.map((name) => encodeURIComponent(name.toWellFormed())) },
   { weight: 1, arbitrary: fc.string({ maxLength: 8 }) },
@@ -118,7 +131,20 @@ const parameter = fc.oneof(
   pageToken.map((token) => `nextPageToken=${encodeURIComponent(token.toWellFormed())}`),
   fc
     .tuple(
-      fc.constantFrom("unitName", "machineID", "lines", "follow", "output", "stale", "pattern", "alt", "x"),
+      fc.constantFrom(
+        "unitName",
+        "machineID",
+        "lines",
+        "follow",
+        "output",
+        "stale",
+        "pattern",
+        "property",
+        "direction",
+        "intervalMs",
+        "all",
+        "x",
+      ),
       fc.oneof(value, fc.constantFrom("true", "-1", "1e9", "99999999999", "json"), machineWord),
     )
     .map(([name, text]) => `${name}=${encodeURIComponent(text.toWellFormed())}`),

@@ -59,6 +59,7 @@ export class ClusterUnderFire {
       units: world.units,
       machines: new RegistryMachines(world.kv, world.keys),
       machineCalls: { unitStatus: nothing, unitJournal: nothing },
+      inspection: { unitProperties: nothing, unitDependencies: nothing, usage: nothing },
       ready: () => true,
       tokenLimit: 100,
       version: "0",

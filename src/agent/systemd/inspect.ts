@@ -1,5 +1,5 @@
 /**
- * What systemd's own tools say of one unit, as they say it: `systemctl status` and `journalctl`.
+ * What systemd's own tools say of one unit, as they say it: `systemctl status`, `show` and `list-dependencies`, and `journalctl`.
  *
  * Idea. A generator of bytes around a child process. Reading slowly slows the child down through its pipe; leaving the
  * loop, or the signal, ends the child. The generator's return value is the exit status.
@@ -10,6 +10,7 @@
  *
  * @module
  */
+import { isPropertyName } from "../../model/property-name.ts";
 import { isUnitName } from "../../model/unit-name.ts";
 import { HOST_SCOPE, type SystemdScope } from "./scope.ts";
 
@@ -39,6 +40,15 @@ export interface JournalOptions {
   readonly follow: boolean;
   /** One of JOURNAL_OUTPUTS. */
   readonly output: string;
+}
+
+export interface DependenciesOptions {
+  /** What the unit needs, what needs it, or what is ordered before and after it: systemctl's own words. */
+  readonly direction: "requires" | "reverse" | "before" | "after";
+  /** Every branch, not just those of targets. */
+  readonly all: boolean;
+  /** A list instead of a tree. */
+  readonly plain: boolean;
 }
 
 /** The caller asked for something that these tools must not be given. */
@@ -93,6 +103,39 @@ export function unitJournal(
   ];
   if (follow) command.push("--follow");
   return output(command, signal, scope);
+}
+
+/** `Name=value` lines; no properties: all of them. */
+export function unitProperties(
+  name: string,
+  properties: readonly string[],
+  signal: AbortSignal,
+  scope: SystemdScope = HOST_SCOPE,
+): AsyncGenerator<Uint8Array, number> {
+  checkName(name);
+  for (const property of properties) {
+    if (isPropertyName(property)) continue;
+    throw new InspectError(`Cannot show "${name}": ${JSON.stringify(property)} is no name of a property`);
+  }
+  const chosen = properties.map((property) => `--property=${property}`);
+  const command = ["systemctl", ...scope.toolFlags, "show", "--no-pager", ...chosen, "--", name];
+  return output(command, signal, scope);
+}
+
+export function unitDependencies(
+  name: string,
+  { direction, all, plain }: DependenciesOptions,
+  signal: AbortSignal,
+  scope: SystemdScope = HOST_SCOPE,
+): AsyncGenerator<Uint8Array, number> {
+  checkName(name);
+  const command = ["systemctl", ...scope.toolFlags, "list-dependencies", "--no-pager"];
+  if (direction === "reverse") command.push("--reverse");
+  else if (direction === "before") command.push("--before");
+  else if (direction === "after") command.push("--after");
+  if (all) command.push("--all");
+  if (plain) command.push("--plain");
+  return output([...command, "--", name], signal, scope);
 }
 
 function checkName(name: string): void {

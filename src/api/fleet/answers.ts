@@ -27,6 +27,7 @@ import type {
 import type { FleetEvent } from "../../model/events.ts";
 import { MACHINE_ID_PATTERN } from "../../model/machine.ts";
 import { JOB_STATES } from "../../model/states.ts";
+import type { UsageEvent } from "../../model/usage.ts";
 
 /** Present fields are never empty. */
 const text = v.pipe(v.string(), v.nonEmpty());
@@ -112,6 +113,21 @@ const event = v.variant("type", [
   v.strictObject({ type: v.literal("keep-alive") }),
 ]);
 
+const used = {
+  cpuNs: optional(v.pipe(v.number(), v.description("CPU time in nanoseconds"))),
+  memoryBytes: optional(v.number()),
+  tasks: optional(v.number()),
+};
+const usageEvent = v.union([
+  v.strictObject({
+    machine: machineRef,
+    atMs: v.number(),
+    total: v.strictObject(used),
+    units: v.array(v.strictObject({ name: text, ...used })),
+  }),
+  v.strictObject({ machine: machineRef, problem: text }),
+]);
+
 /** By name in both documents; the first seven are fleet's. Those that are parts of others come before them. */
 export const ANSWER_SCHEMAS = {
   Machine: machine,
@@ -131,6 +147,7 @@ export const ANSWER_SCHEMAS = {
   MachineRef: machineRef,
   UnitReport: report,
   Event: event,
+  UsageEvent: usageEvent,
 } as const satisfies Record<string, v.GenericSchema>;
 
 export type AnswerName = keyof typeof ANSWER_SCHEMAS;
@@ -149,6 +166,7 @@ type Entities = {
   readonly Reason: ReasonEntity;
   readonly UnitDetail: UnitDetailEntity;
   readonly Event: FleetEvent;
+  readonly UsageEvent: UsageEvent;
 };
 /** Compiles only while each schema's answers are what the model's types call that entity. */
 ANSWER_SCHEMAS satisfies { readonly [Name in keyof Entities]: v.GenericSchema<unknown, Entities[Name]> };

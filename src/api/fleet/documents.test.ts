@@ -44,11 +44,17 @@ beforeEach(async () => {
   const text = async function* (): AsyncGenerator<Uint8Array> {
     yield encodeText("text\n");
   };
+  const usage = async function* (machine: string): AsyncGenerator<Uint8Array> {
+    if (machine === M2) throw new Error("it is away");
+    const units = [{ name: "a.service", cpuNs: 1, memoryBytes: 2, tasks: 3 }, { name: "c.service" }];
+    yield encodeText(`${JSON.stringify({ atMs: 0.5, total: { tasks: 9 }, units })}\n`);
+  };
   api = createFleetApi({
     view: fleet,
     units: fleet,
     machines: fleet,
     machineCalls: { unitStatus: text, unitJournal: text },
+    inspection: { unitProperties: text, unitDependencies: text, usage },
     ready: () => true,
     tokenLimit: 3,
     version: "0.1.0",
@@ -119,6 +125,14 @@ const FLT_REQUESTS: typeof REQUESTS = [
   ["GET", "/units/b.service/status"],
   ["GET", "/units/a.service/journal?lines=3"],
   ["GET", "/units/a.service/journal?lines=x"],
+  ["GET", "/units/a.service/properties?property=Id"],
+  ["GET", "/units/a.service/properties?property=--all"],
+  ["GET", "/units/nobody.service/properties"],
+  ["GET", "/units/a.service/dependencies?direction=after&all&plain"],
+  ["GET", "/units/b.service/dependencies"],
+  ["GET", "/usage"],
+  ["GET", "/usage?follow=true&machineID=113f&unitName=a.service"],
+  ["GET", "/usage?machineID=9"],
   ["GET", "/units/b.service/reasons"],
   ["GET", "/units/nobody.service/reasons"],
   ["GET", "/events"],

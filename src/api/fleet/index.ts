@@ -16,7 +16,10 @@
  *     POST         /events {"unitNames": […]}       the same for more names than a URL holds
  *     GET          /units/NAME/status ?machineID=   text of systemctl status
  *     GET          /units/NAME/journal ?lines= &follow= &output= &machineID=
+ *     GET          /units/NAME/properties ?property= … &machineID=
+ *     GET          /units/NAME/dependencies ?direction= &all= &plain= &machineID=
  *     GET          /units/NAME/reasons              why it is nowhere
+ *     GET          /usage ?machineID= … &unitName= … &follow= &intervalMs=   CPU, memory, tasks, as x-ndjson
  *     GET          /version
  *     GET          /openapi.json                    all of this as OpenAPI 3.1 (routes.ts is the table behind it)
  *     every GET here takes ?stale=true: this machine's own view, which may be old, without asking the cluster
@@ -40,7 +43,14 @@ import { ROUTES } from "./routes.ts";
 
 export { ApiError } from "./errors.ts";
 export { MAX_BODY_BYTES } from "./http.ts";
-export type { FleetApiPorts, JournalRequest, MachineCalls, RequestContext } from "./ports.ts";
+export type {
+  DependenciesRequest,
+  FleetApiPorts,
+  JournalRequest,
+  MachineCalls,
+  MachineInspection,
+  RequestContext,
+} from "./ports.ts";
 
 const PREFIXES: readonly (readonly [string, string])[] = [
   ["fleet", "v1"],

@@ -25,6 +25,7 @@ const REFUSALS: Readonly<Record<number, string>> = {
   409: "It contradicts what the cluster has",
   413: "The body, or what it asks for, is too large",
   415: "The Content-Type is not application/json",
+  501: "This daemon cannot do that",
   502: "The unit's machine cannot be reached",
 };
 /** Of a write: its fate is open. */

@@ -10,6 +10,7 @@ import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Metrics } from "../../lib/metrics.ts";
 import type { MachineId } from "../../model/machine.ts";
+import type { UsageRequest } from "../../model/usage.ts";
 import type { ClusterView, MachineWriter, UnitWriter } from "../../registry/types.ts";
 
 export interface JournalRequest {
@@ -33,11 +34,38 @@ export interface MachineCalls {
   ): AsyncIterable<Uint8Array>;
 }
 
+/** What list-dependencies of systemctl can be asked. */
+export interface DependenciesRequest {
+  readonly direction: "requires" | "reverse" | "before" | "after";
+  readonly all: boolean;
+  readonly plain: boolean;
+}
+
+/** The same way to ask, for what flt has beyond fleet. */
+export interface MachineInspection {
+  unitProperties(
+    machineId: MachineId,
+    unit: string,
+    properties: readonly string[],
+    signal: AbortSignal,
+  ): AsyncIterable<Uint8Array>;
+  unitDependencies(
+    machineId: MachineId,
+    unit: string,
+    request: DependenciesRequest,
+    signal: AbortSignal,
+  ): AsyncIterable<Uint8Array>;
+  /** Lines of JSON, each a UsageSample. */
+  usage(machineId: MachineId, request: UsageRequest, signal: AbortSignal): AsyncIterable<Uint8Array>;
+}
+
 export interface FleetApiPorts {
   readonly view: ClusterView;
   readonly units: UnitWriter;
   readonly machines: MachineWriter;
   readonly machineCalls: MachineCalls;
+  /** Absent: what needs it is answered with 501. */
+  readonly inspection?: MachineInspection;
   /** True, or why requests cannot be served yet. */
   readonly ready: () => true | string;
   /** Items a page of the lists (configuration: token_limit). */

@@ -11,8 +11,9 @@ import { json } from "./http.ts";
 import { getState, listMachines, listStates } from "./lists.ts";
 import { patchMachines } from "./metadata.ts";
 import type { AnswerContent, Parameter, Route } from "./route.ts";
-import { unitJournal, unitStatus } from "./streams.ts";
+import { unitDependencies, unitJournal, unitProperties, unitStatus } from "./streams.ts";
 import { deleteUnit, getReasons, getUnit, listUnitNames, listUnits, putUnit } from "./units.ts";
+import { getUsage } from "./usage.ts";
 import { getEvents, postEvents } from "./watch.ts";
 
 const NEXT_PAGE: Parameter = {
@@ -36,6 +37,10 @@ everything that was asked for, then "synced", then a line for whatever changed, 
 slow are one line. After "reset" the whole picture comes again, up to the next "synced": forget what was known. Nothing
 happens: "keep-alive" every 5 s; a reader that hears nothing for 15 s should connect anew. Without unitName it is about everything,
 machines included; unknown names are followed until they appear.`;
+
+const ABOUT_USAGE = `A stream of lines, each what one machine and the units that run there use at a moment. cpuNs is CPU time since the
+unit was started, so that a rate takes two samples; atMs is the machine's own clock, for the time between them. What systemd does not
+account for is absent. A machine that cannot be asked has a line with "problem", and is asked again.`;
 
 const UNITS: readonly Route[] = [
   {
@@ -152,6 +157,42 @@ const UNITS: readonly Route[] = [
     },
   },
   {
+    path: ["units", "*", "properties"],
+    fltOnly: true,
+    methods: {
+      GET: {
+        handler: unitProperties,
+        id: "getUnitProperties",
+        summary: "systemctl show, from the machine that holds the unit",
+        query: [
+          MACHINE_ID,
+          { name: "property", type: "string", description: "Only this property; may repeat", repeated: true },
+        ],
+        answers: { 200: TEXT },
+        refusals: [404, 409, 501, 502],
+      },
+    },
+  },
+  {
+    path: ["units", "*", "dependencies"],
+    fltOnly: true,
+    methods: {
+      GET: {
+        handler: unitDependencies,
+        id: "getUnitDependencies",
+        summary: "systemctl list-dependencies, from the machine that holds the unit",
+        query: [
+          MACHINE_ID,
+          { name: "direction", type: "string", description: "requires (unless told), reverse, before or after" },
+          { name: "all", type: "boolean", description: "Every branch, not just those of targets" },
+          { name: "plain", type: "boolean", description: "A list instead of a tree" },
+        ],
+        answers: { 200: TEXT },
+        refusals: [404, 409, 501, 502],
+      },
+    },
+  },
+  {
     path: ["units", "*", "reasons"],
     fltOnly: true,
     methods: {
@@ -245,6 +286,32 @@ const REST: readonly Route[] = [
         body: "EventsRequest",
         answers: { 200: EVENT_LINES },
         refusals: [413, 415],
+      },
+    },
+  },
+  {
+    path: ["usage"],
+    fltOnly: true,
+    methods: {
+      GET: {
+        handler: getUsage,
+        id: "watchUsage",
+        summary: "What units and machines use: CPU time, memory, tasks, from systemd's accounting",
+        description: ABOUT_USAGE,
+        query: [
+          { name: "machineID", type: "string", description: "Only on this machine; may repeat", repeated: true },
+          { name: "unitName", type: "string", description: "Only of this unit; may repeat", repeated: true },
+          { name: "follow", type: "boolean", description: "Go on with a sample a machine in each interval" },
+          { name: "intervalMs", type: "integer", description: "From 250 to 60,000; 2,000 unless told" },
+        ],
+        answers: {
+          200: {
+            description: "One sample a line, of one machine; or why it has none",
+            entity: "UsageEvent",
+            mediaType: "application/x-ndjson",
+          },
+        },
+        refusals: [404, 501],
       },
     },
   },

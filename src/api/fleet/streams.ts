@@ -1,5 +1,5 @@
 /**
- * A unit's status and journal, as text from the machine that holds it.
+ * What the machine that holds a unit says of it, as text: status, journal, properties, dependencies.
  *
  * Idea. The API finds the machine and passes its agent's bytes through, at the reader's pace. The first bytes are awaited
  * for a moment before the answer begins, so that a refusal still has a status of its own; a silent journal that is being
@@ -13,10 +13,11 @@
 import type { Clock, Timer } from "../../lib/clock.ts";
 import { encodeText } from "../../lib/text.ts";
 import { shortMachineId } from "../../model/machine.ts";
+import { isPropertyName, PROPERTIES_MAX } from "../../model/property-name.ts";
 import { type Call, machineRef, refreshView } from "./call.ts";
 import { ApiError } from "./errors.ts";
 import { queryFlag, queryInteger } from "./http.ts";
-import type { FleetApiPorts } from "./ports.ts";
+import type { FleetApiPorts, MachineInspection } from "./ports.ts";
 
 /** How long headers wait for the first bytes: a local agent answers within some 20 ms, a far one within some 100. */
 const FIRST_BYTES_MS = 1_000;
@@ -53,6 +54,43 @@ export async function unitJournal(call: Call): Promise<Response> {
   );
 }
 
+export async function unitProperties(call: Call): Promise<Response> {
+  const properties = call.query.getAll("property");
+  if (properties.length > PROPERTIES_MAX || !properties.every(isPropertyName)) {
+    const what = properties.find((property) => !isPropertyName(property)) ?? `a list of ${properties.length}`;
+    throw new ApiError("bad-request", `Cannot show "${call.name}": ${JSON.stringify(what)} is no name of a property`);
+  }
+  await refreshView(call);
+  const inspection = inspectionOf(call.ports);
+  return textResponse(call, holders(call), (machineId, signal) =>
+    inspection.unitProperties(machineId, call.name, properties, signal),
+  );
+}
+
+const DIRECTIONS = ["requires", "reverse", "before", "after"] as const;
+
+export async function unitDependencies(call: Call): Promise<Response> {
+  const word = call.query.get("direction") ?? "requires";
+  const direction = DIRECTIONS.find((candidate) => candidate === word);
+  if (direction === undefined) {
+    throw new ApiError(
+      "bad-request",
+      `Cannot list dependencies of "${call.name}": direction "${word}" is none of ${DIRECTIONS.join(", ")}`,
+    );
+  }
+  const request = { direction, all: queryFlag(call.query, "all"), plain: queryFlag(call.query, "plain") };
+  await refreshView(call);
+  const inspection = inspectionOf(call.ports);
+  return textResponse(call, holders(call), (machineId, signal) =>
+    inspection.unitDependencies(machineId, call.name, request, signal),
+  );
+}
+
+export function inspectionOf({ inspection }: FleetApiPorts): MachineInspection {
+  if (inspection === undefined) throw new ApiError("not-implemented", "This daemon cannot look into machines");
+  return inspection;
+}
+
 /** The machines to ask: the one that was named, else those that hold the unit. */
 function holders(call: Call): string[] {
   const { view } = call.ports;
@@ -75,7 +113,8 @@ function nowhere(call: Call, desiredState: string): string {
   return `Unit "${call.name}" is on no machine: its desired state is ${desiredState}${why}`;
 }
 
-function machineNamed(call: Call, wanted: string): string {
+/** By its id or the beginning of it. */
+export function machineNamed(call: Call, wanted: string): string {
   const matches = [...call.ports.view.machines()].filter((machine) => machine.id.startsWith(wanted));
   const [only] = matches;
   if (matches.length === 1 && only !== undefined) return only.id;
