@@ -151,13 +151,21 @@ describe("OpenAPI", () => {
     expect(new Set(ids).size).toBe(ids.length);
     for (const { path, methods, fltOnly } of ROUTES) {
       const below = path.map((part) => (part === "*" ? "{unitName}" : part)).join("/");
-      for (const prefix of fltOnly === true ? ["/flt/v1"] : ["/flt/v1", "/fleet/v1"]) {
+      for (const prefix of fltOnly === true ? ["/flt/v1"] : ["/flt/v1", "/fleet/v1", "/fleet/v1-alpha"]) {
         const item = document.paths[`${prefix}/${below}`];
         for (const method of Object.keys(methods)) expect(item).toHaveProperty(method.toLowerCase());
       }
     }
     expect(document.openapi).toBe("3.1.0");
     expect(document.paths).toHaveProperty("/metrics");
+  });
+
+  test("fleet's older prefix has fleet's routes, marked as old, and none of flt's", () => {
+    const older = Object.entries(document.paths).filter(([path]) => path.startsWith("/fleet/v1-alpha/"));
+    const now = Object.keys(document.paths).filter((path) => path.startsWith("/fleet/v1/"));
+    expect(older.map(([path]) => path.replace("-alpha", ""))).toEqual(now);
+    const operations = older.flatMap(([, item]) => Object.values(item).filter(({ operationId }) => operationId));
+    expect(operations.every((operation) => (operation as { deprecated?: boolean }).deprecated)).toBe(true);
   });
 
   test("every reference leads somewhere", () => {
@@ -169,8 +177,9 @@ describe("OpenAPI", () => {
 
   for (const [method, path, body] of REQUESTS) {
     test(`tells the truth: ${method} ${path} ${JSON.stringify(body ?? "").slice(0, 40)}`, async () => {
-      expect(await ask(method, `/fleet/v1${path}`, body)).toBeNull();
-      expect(await ask(method, `/flt/v1${path}`, body)).toBeNull();
+      for (const prefix of ["/fleet/v1", "/fleet/v1-alpha", "/flt/v1"]) {
+        expect(await ask(method, `${prefix}${path}`, body)).toBeNull();
+      }
     });
   }
   for (const [method, path, body] of FLT_REQUESTS) {

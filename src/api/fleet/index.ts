@@ -38,7 +38,7 @@ import { ApiError, responseOf } from "./errors.ts";
 import { pathSegments } from "./http.ts";
 import { ApiMetrics } from "./metrics.ts";
 import type { FleetApiPorts, RequestContext } from "./ports.ts";
-import type { Route } from "./route.ts";
+import { PREFIXES, type Route } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 
 export { ApiError } from "./errors.ts";
@@ -51,12 +51,6 @@ export type {
   MachineInspection,
   RequestContext,
 } from "./ports.ts";
-
-const PREFIXES: readonly (readonly [string, string])[] = [
-  ["fleet", "v1"],
-  ["fleet", "v1-alpha"],
-  ["flt", "v1"],
-];
 
 const METRICS_PATH = "/metrics";
 
@@ -87,17 +81,25 @@ async function answer(ports: FleetApiPorts, request: Request, signal: AbortSigna
   if (ready !== true) throw new ApiError("not-ready", `Cannot answer yet: ${ready}`);
   const [first, second, ...segments] = pathSegments(url.pathname);
   if (first === undefined) throw notAllowed(request, []);
-  if (!PREFIXES.some(([one, other]) => one === first && other === second)) throw unknownPath(url);
+  const prefix = PREFIXES.find(({ path }) => path === `/${first}/${second}`);
+  if (prefix === undefined) throw unknownPath(url);
   if (segments.length === 0) throw notAllowed(request, []);
-  const isFlt = first === "flt";
+  const { isFlt } = prefix;
   const route = ROUTES.find((candidate) => matches(candidate, segments) && (isFlt || candidate.fltOnly !== true));
   if (route === undefined) throw unknownPath(url);
   const operation = Object.hasOwn(route.methods, request.method) ? route.methods[request.method] : undefined;
   if (operation !== undefined) {
-    const prefix = `/${first}/${second}`;
     const query = url.searchParams;
     trail.operation = operation.id;
-    return await operation.handler({ ports, request, query, prefix, name: segments[1] ?? "", isFlt, signal });
+    return await operation.handler({
+      ports,
+      request,
+      query,
+      prefix: prefix.path,
+      name: segments[1] ?? "",
+      isFlt,
+      signal,
+    });
   }
   // fleet answers 400 here, unlike everywhere else.
   if (route.path[0] === "discovery") throw new ApiError("bad-request", "Only GET is supported for /discovery");

@@ -7,13 +7,11 @@
  * @module
  */
 import { jsonSchemas } from "./json-schemas.ts";
-import type { AnswerContent, Operation, Route } from "./route.ts";
+import { type AnswerContent, type Operation, PREFIXES, type Prefix, type Route } from "./route.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
 const SCHEMA_PREFIX = "#/components/schemas/";
-const FLEET_PREFIX = "/fleet/v1";
-const FLT_PREFIX = "/flt/v1";
 
 /** What any request may be refused with. */
 const COMMON_REFUSALS: Readonly<Record<number, string>> = {
@@ -46,7 +44,7 @@ export function openApiDocument(routes: readonly Route[], version: string): Json
       version,
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
       description:
-        "systemd for a cluster. fleet's API under /fleet/v1 (also /fleet/v1-alpha), the same and flt's own routes under " +
+        "systemd for a cluster. fleet's API under /fleet/v1 (and /fleet/v1-alpha, its older name), the same and flt's own routes under " +
         "/flt/v1. Reads are linearizable. Empty strings and lists are left out of answers; in requests null counts as absent and " +
         "unknown fields are ignored. A page token is URL-safe base64 of two little-endian uint16: items a page, page from 1.",
     },
@@ -68,26 +66,25 @@ function paths(routes: readonly Route[]): Json {
   const found: Record<string, Json> = {};
   for (const route of routes) {
     const below = route.path.map((part) => (part === "*" ? "{unitName}" : part)).join("/");
-    const prefixes = route.fltOnly === true ? [FLT_PREFIX] : [FLEET_PREFIX, FLT_PREFIX];
-    for (const prefix of prefixes) found[`${prefix}/${below}`] = pathItem(route, prefix === FLT_PREFIX);
+    const prefixes = PREFIXES.filter(({ isFlt }) => isFlt || route.fltOnly !== true);
+    for (const prefix of prefixes) found[`${prefix.path}/${below}`] = pathItem(route, prefix);
   }
   return found;
 }
 
-function pathItem(route: Route, isFlt: boolean): Json {
+function pathItem(route: Route, prefix: Prefix): Json {
   const item: Record<string, unknown> = {};
   if (route.path.includes("*")) {
     item.parameters = [{ name: "unitName", in: "path", required: true, schema: { type: "string" } }];
   }
   for (const [method, operation] of Object.entries(route.methods)) {
-    // An id names one operation; fleet's paths keep the plain one, since its clients are older.
-    const isSecond = isFlt && route.fltOnly !== true;
-    item[method.toLowerCase()] = operationOf(method, operation, isSecond ? `${operation.id}Flt` : operation.id, isFlt);
+    const operationId = `${operation.id}${route.fltOnly === true ? "" : prefix.idSuffix}`;
+    item[method.toLowerCase()] = operationOf(method, operation, operationId, prefix);
   }
   return item;
 }
 
-function operationOf(method: string, operation: Operation, operationId: string, isFlt: boolean): Json {
+function operationOf(method: string, operation: Operation, operationId: string, { isFlt, isOld }: Prefix): Json {
   const query = (operation.query ?? []).map(({ name, type, description, repeated }) => ({
     name,
     in: "query",
@@ -98,6 +95,7 @@ function operationOf(method: string, operation: Operation, operationId: string, 
   return {
     operationId,
     summary: operation.summary,
+    ...(isOld === true && { deprecated: true }),
     ...(operation.description !== undefined && { description: operation.description }),
     ...(parameters.length > 0 && { parameters }),
     ...(operation.body !== undefined && {

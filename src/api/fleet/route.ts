@@ -39,6 +39,23 @@ export interface AnswerContent {
   readonly mediaType?: string;
 }
 
+/** Where the routes are served. */
+export interface Prefix {
+  readonly path: string;
+  /** flt's own routes are there, too, and answers that say more. */
+  readonly isFlt: boolean;
+  /** Makes an operation's id another one than under the first prefix: an id names one operation. */
+  readonly idSuffix: string;
+  /** Kept for older clients. */
+  readonly isOld?: true;
+}
+
+export const PREFIXES: readonly Prefix[] = [
+  { path: "/fleet/v1", isFlt: false, idSuffix: "" },
+  { path: "/fleet/v1-alpha", isFlt: false, idSuffix: "Alpha", isOld: true },
+  { path: "/flt/v1", isFlt: true, idSuffix: "Flt" },
+];
+
 export interface Route {
   /** Path below the prefix; "*" is the unit's name. */
   readonly path: readonly string[];
