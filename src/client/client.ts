@@ -40,6 +40,12 @@ export interface JournalOptions {
   readonly output: string;
 }
 
+export interface DependenciesOptions {
+  readonly direction: "requires" | "reverse" | "before" | "after";
+  readonly all: boolean;
+  readonly plain: boolean;
+}
+
 export interface ServerVersion {
   readonly version: string;
   readonly machineID: string;
@@ -169,6 +175,30 @@ export class FleetClient {
     // Bun sends no headers before the first byte of a body, and a journal that is followed may be silent for ever.
     const timeoutMs = options.follow ? null : this.#textTimeoutMs();
     return requestStream(this.#http, { method: "GET", path: `${unitPath(name)}/journal${query}`, signal, timeoutMs });
+  }
+
+  /** `Name=value` lines of `systemctl show`, from that machine; no properties: all of them. */
+  properties(
+    name: string,
+    machineID: string,
+    properties: readonly string[],
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
+    const wanted = properties.map((property) => `&property=${encodeURIComponent(property)}`).join("");
+    const path = `${unitPath(name)}/properties?machineID=${encodeURIComponent(machineID)}${wanted}`;
+    return requestStream(this.#http, { method: "GET", path, signal, timeoutMs: this.#textTimeoutMs() });
+  }
+
+  /** Text of `systemctl list-dependencies`, from that machine. */
+  dependencies(
+    name: string,
+    machineID: string,
+    options: DependenciesOptions,
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
+    const query = `&direction=${options.direction}&all=${options.all}&plain=${options.plain}`;
+    const path = `${unitPath(name)}/dependencies?machineID=${encodeURIComponent(machineID)}${query}`;
+    return requestStream(this.#http, { method: "GET", path, signal, timeoutMs: this.#textTimeoutMs() });
   }
 
   #textTimeoutMs(): number {

@@ -4,7 +4,7 @@
  * @module
  */
 export type { UnitOutcome } from "./batch.ts";
-export { FleetClient, type JournalOptions, type ServerVersion } from "./client.ts";
+export { type DependenciesOptions, FleetClient, type JournalOptions, type ServerVersion } from "./client.ts";
 export { DEFAULT_ENDPOINT, type Endpoint, parseEndpoint } from "./endpoint.ts";
 export { ClientError, type ClientErrorCode } from "./errors.ts";
 export type { Fetch, FetchInit, HttpOptions, TlsFiles } from "./http.ts";

@@ -3,7 +3,13 @@
  *
  * @module
  */
-import { createFleetApi, type FleetApi, type FleetApiPorts, type MachineCalls } from "../../src/api/fleet/index.ts";
+import {
+  createFleetApi,
+  type FleetApi,
+  type FleetApiPorts,
+  type MachineCalls,
+  type MachineInspection,
+} from "../../src/api/fleet/index.ts";
 import { run } from "../../src/cli/run.ts";
 import { type Ssh, type SshResult, type Tunnel, TunnelError, type TunnelPlan } from "../../src/cli/ssh/port.ts";
 import type { World } from "../../src/cli/world.ts";
@@ -69,6 +75,8 @@ export class CliWorld {
   readonly sockets: string[] = [];
   /** Answers instead of the API, where it is not null. */
   answer: (path: string) => Response | null = () => null;
+  /** What a machine's agent says of its units' usage. */
+  usage: MachineInspection["usage"] = async function* () {};
   /** What fetch rejects with, while set. */
   connectionError: Error | null = null;
   /** Cuts all streams that are open. */
@@ -86,11 +94,22 @@ export class CliWorld {
       unitJournal: (machineId, unit, request) =>
         text(`journal of ${unit} on ${machineId.slice(0, 4)} ${JSON.stringify(request)}\n`),
     };
+    const inspection: MachineInspection = {
+      unitProperties: (machineId, unit, properties) => {
+        const all = { Id: unit, ActiveState: "active", MainPID: machineId.slice(0, 3), Environment: "A=1\nsecond" };
+        const wanted = Object.entries(all).filter(([name]) => properties.length === 0 || properties.includes(name));
+        return text(wanted.map(([name, value]) => `${name}=${value}\n`).join(""));
+      },
+      unitDependencies: (machineId, unit, request) =>
+        text(`${unit}\n● └─on-${machineId.slice(0, 4)}.target\n${JSON.stringify(request)}\n`),
+      usage: (machineId, request, signal) => this.usage(machineId, request, signal),
+    };
     this.#api = createFleetApi({
       view: this.fleet,
       units: this.fleet,
       machines: this.fleet,
       machineCalls,
+      inspection,
       ready: () => true,
       tokenLimit: 3,
       version: "0.1.0",

@@ -11,11 +11,13 @@ import { fdForward } from "./fd-forward.ts";
 import { help } from "./help.ts";
 import { isActive, isFailed } from "./is-active.ts";
 import { journal } from "./journal.ts";
+import { listDependencies } from "./list-dependencies.ts";
 import { listMachines } from "./list-machines.ts";
 import { listUnitFiles } from "./list-unit-files.ts";
 import { listUnits } from "./list-units.ts";
 import { load } from "./load.ts";
 import { restart } from "./restart.ts";
+import { show } from "./show.ts";
 import { ssh } from "./ssh.ts";
 import { start } from "./start.ts";
 import { status } from "./status.ts";
@@ -37,9 +39,11 @@ export const COMMANDS: readonly Command[] = [
   listUnits,
   listUnitFiles,
   listMachines,
+  listDependencies,
   isActive,
   isFailed,
   status,
+  show,
   journal,
   ssh,
   fdForward,

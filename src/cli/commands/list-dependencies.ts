@@ -1,0 +1,107 @@
+/**
+ * flt list-dependencies: what a unit needs, on its machine and in the cluster.
+ *
+ * Idea. systemd's dependencies are those of the unit's machine, in systemctl's own words. What binds the unit to others in the cluster
+ * is in its file's placement section, and follows.
+ *
+ * @module
+ */
+import { unitOptionFromEntity } from "../../model/entities.ts";
+import { parseRequirements, type Requirements } from "../../model/requirements.ts";
+import {
+  CliError,
+  type Command,
+  type CommandContext,
+  EXIT_FAILED,
+  EXIT_OK,
+  EXIT_UNKNOWN_UNIT,
+  line,
+  note,
+} from "../command.ts";
+import type { UnitPicture } from "../picture.ts";
+import { selectUnits } from "../select.ts";
+import { UnitWatch } from "../watch.ts";
+import { holdersOf, printInTurn, sourcesOf } from "./machine-text.ts";
+
+export const listDependencies: Command = {
+  name: "list-dependencies",
+  usage: "[--reverse|--before|--after] [-a|--all] [--plain] UNIT...",
+  summary: "List what units need on their machines, and what binds them to others in the cluster",
+  description:
+    "Prints systemctl's tree, from the unit's machine, and below it the relations that its placement section names: MachineOf, Conflicts, " +
+    "Replaces. The latter are left out by --reverse, --before, --after and --plain.",
+  examples: ["list-dependencies hello.service", "list-dependencies --reverse --plain hello.service"],
+  flags: [
+    { name: "reverse", fallback: "false", help: "What needs the unit" },
+    { name: "before", fallback: "false", help: "What is ordered after the unit" },
+    { name: "after", fallback: "false", help: "What is ordered before the unit" },
+    { name: "all", short: "a", fallback: "false", help: "Follow every unit, not just targets" },
+    { name: "plain", fallback: "false", help: "A list instead of a tree" },
+  ],
+  async run(context) {
+    const direction = readDirection(context);
+    if (context.args.length === 0) {
+      note(context, "No units given");
+      return EXIT_FAILED;
+    }
+    const names = (await selectUnits(context)).map((unit) => unit.name);
+    if (names.length === 0) return EXIT_OK;
+    const watch = await UnitWatch.open(context, names);
+    const pictures = names.map((name) => watch.picture.get(name));
+    await watch.close();
+    let status = EXIT_OK;
+    let isFirst = true;
+    for (const picture of pictures) {
+      if (picture.unit === null && picture.states.size === 0) {
+        note(context, `Unit ${picture.name} does not exist.`);
+        status = context.isFleetctl ? EXIT_FAILED : EXIT_UNKNOWN_UNIT;
+        continue;
+      }
+      if (!isFirst) line(context, "");
+      isFirst = false;
+      await printUnit(context, picture, direction);
+    }
+    return status;
+  },
+};
+
+const DIRECTIONS = ["reverse", "before", "after"] as const;
+type Direction = "requires" | (typeof DIRECTIONS)[number];
+
+function readDirection({ flags }: CommandContext): Direction {
+  const [direction = "requires", ...others] = DIRECTIONS.filter((name) => flags.isOn(name));
+  if (others.length > 0) throw new CliError(`Cannot use --${direction} with --${others[0]}: choose one`);
+  return direction;
+}
+
+async function printUnit(context: CommandContext, picture: UnitPicture, direction: Direction): Promise<void> {
+  const { client, flags, world } = context;
+  const { name } = picture;
+  const options = { direction, all: flags.isOn("all"), plain: flags.isOn("plain") };
+  const holders = holdersOf(picture);
+  if (holders.length === 0) line(context, name);
+  await printInTurn(
+    context,
+    sourcesOf(holders, (id) => client.dependencies(name, id, options, world.signal)),
+  );
+  if (direction !== "requires" || options.plain) return;
+  const relations = await relationsOf(context, name);
+  if (relations.length > 0) context.world.out(`In the cluster:\n${relations.map((text) => `  ${text}\n`).join("")}`);
+}
+
+async function relationsOf({ client, world }: CommandContext, name: string): Promise<string[]> {
+  const unit = await client.unit(name, world.signal);
+  let requirements: Requirements;
+  try {
+    requirements = parseRequirements(name, (unit?.options ?? []).map(unitOptionFromEntity));
+  } catch (error) {
+    // A file that another version let in: its machine's systemd has been asked all the same.
+    if (error instanceof Error && "code" in error) return [error.message];
+    throw error;
+  }
+  return [
+    ...requirements.machineOf.map((peer) => `MachineOf=${peer}`),
+    ...requirements.conflicts.map((pattern) => `Conflicts=${pattern}`),
+    ...requirements.replaces.map((pattern) => `Replaces=${pattern}`),
+  ];
+}
