@@ -25,6 +25,8 @@ class Member {
   readonly dialed = new Set<Socket>();
   readonly messages: Message[] = [];
   readonly lost: NodeId[] = [];
+  /** Peers that a connection from here stands to. */
+  readonly linked = new Set<NodeId>();
   readonly warnings: string[] = [];
   onSnapshot: TransportHandler["snapshot"] = async () => {};
   transport: TcpTransport | null = null;
@@ -69,6 +71,8 @@ class Member {
       },
       log: {
         ...SILENT,
+        debug: (_message, fields) => this.note(() => this.linked.add(fields?.node as NodeId)),
+        info: (_message, fields) => this.note(() => this.linked.delete(fields?.node as NodeId)),
         warning: (message, fields) => this.note(() => this.warnings.push(`${message}: ${fields?.reason}`)),
       },
       clock: options.clock ?? REAL_CLOCK,
@@ -124,14 +128,26 @@ function append(from: NodeId, to: NodeId, size: number): Message {
   return { kind: "append", from, to, term: 1, prevIndex: 0, prevTerm: 0, commit: 0, entries: [entry] };
 }
 
-/** Sends until something arrives: what is sent before the link stands may be dropped. */
+/** Waits for the link, without which messages may be dropped, and for a message over it. */
 async function connected(from: Member, to: Member): Promise<void> {
+  await from.until(() => from.linked.has(to.id));
   const before = to.messages.length;
-  while (to.messages.length === before) {
-    from.transport?.send([heartbeat(from.id, to.id, 0)]);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+  from.transport?.send([heartbeat(from.id, to.id, 0)]);
+  await to.until(() => to.messages.length > before);
 }
+
+/** What a stranger says, until he is cut off. All that the member's sockets were asked for before has had its turn by then. */
+async function strange(member: Member, bytes: Uint8Array): Promise<void> {
+  const address = member.server.address();
+  const port = address !== null && typeof address === "object" ? address.port : 0;
+  const socket = connect({ host: "127.0.0.1", port });
+  socket.on("error", () => {});
+  const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+  socket.write(Buffer.concat([Buffer.from(RAFT_MAGIC), bytes]));
+  await closed;
+}
+
+const EMPTY_FRAME = Buffer.from([0, 0, 0, 0]);
 
 test("messages arrive in order, both ways, small and large", async () => {
   const [one, two] = await pair();
@@ -211,21 +227,13 @@ test.each([
   ["a length beyond every frame", Buffer.from([0xff, 0xff, 0xff, 0xff, 0])],
   ["a message before the greeting", Buffer.from([0, 0, 0, 2, 3, 0])],
   ["an unknown frame", Buffer.from([0, 0, 0, 2, 99, 0])],
-  ["an empty frame", Buffer.from([0, 0, 0, 0])],
+  ["an empty frame", EMPTY_FRAME],
   ["a greeting of a megabyte", Buffer.from([0, 0x10, 0, 0, 0])],
   ["a torn greeting", Buffer.from([0, 0, 0, 3, 0, 1, 0])],
 ])("a stranger that sends %s is cut off, and nobody else notices", async (_name, bytes) => {
   const [one, two] = await pair();
   await connected(one, two);
-  const address = two.server.address();
-  const socket = connect({
-    host: "127.0.0.1",
-    port: address !== null && typeof address === "object" ? address.port : 0,
-  });
-  socket.on("error", () => {});
-  const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
-  socket.write(Buffer.concat([Buffer.from(RAFT_MAGIC), bytes]));
-  await closed;
+  await strange(two, bytes);
   await connected(one, two);
   expect(two.lost).toEqual([]);
 });
@@ -355,12 +363,15 @@ test("two that claim the same identity take turns slowly, instead of in a storm"
   await two.start(peers, { clock });
   await one.start(peers, { clock });
   await double.start(peers, { clock });
-  // In steps, with time in between for the sockets: ten seconds of this cluster's life.
-  for (let i = 0; i < 200; i++) {
+  // In steps, with a turn for the sockets in between: ten seconds of this cluster's life.
+  const steps = 200;
+  for (let step = 0; step < steps; step++) {
     await clock.advance(50);
-    await new Promise((resolve) => setTimeout(resolve, 2));
+    await strange(two, EMPTY_FRAME);
   }
-  expect(two.accepted.size).toBeLessThan(40);
+  const turns = two.accepted.size - steps;
+  expect(turns).toBeGreaterThan(5);
+  expect(turns).toBeLessThan(40);
 });
 
 test("a frame that comes byte by byte is held in few pieces", () => {

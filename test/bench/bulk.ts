@@ -240,7 +240,7 @@ async function main(): Promise<number> {
     console.log(`\nResident, MB: ${resident.join(", ")}; leader is ${leader.name}`);
     const left = await leftovers(cluster);
     console.log(left.length === 0 ? "Left behind: nothing" : `Left behind:\n${left.join("\n")}`);
-    return 0;
+    return left.length === 0 ? 0 : 1;
   } catch (error) {
     await cluster.report();
     console.error(error);
