@@ -3,6 +3,7 @@
  *
  *   peers   10.0.0.1:2380, host7.example:2380, [fd00::1]:2380; the port may be left out
  *   API     unix:///run/flt.sock, http://127.0.0.1:8080, http://[::1]:8080
+ *   etcd    http://127.0.0.1:2379, https://etcd-1.example:2379
  *
  * Idea. A missing host never becomes "all interfaces": whoever wants that writes 0.0.0.0 or [::], and is warned.
  *
@@ -43,6 +44,15 @@ export function parseApiAddress(text: string): string {
     throw new ValueError(`${quote(text)} is neither unix:///PATH nor http://ADDRESS:PORT`);
   }
   return `http://${hostPort(rest, undefined)}`;
+}
+
+/** "http://host:port" or "https://host:port" in its one form. Throws ValueError. */
+export function parseEtcdServer(text: string): string {
+  const [, scheme, rest] = /^(https?):\/\/([^/]*)\/*$/i.exec(text) ?? [];
+  if (scheme === undefined || rest === undefined) {
+    throw new ValueError(`${quote(text)} is neither http://ADDRESS:PORT nor https://ADDRESS:PORT`);
+  }
+  return `${scheme.toLowerCase()}://${hostPort(rest, undefined)}`;
 }
 
 /** An IP address or a host name, without port. Throws ValueError. */

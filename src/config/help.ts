@@ -39,7 +39,7 @@ export function daemonHelp(): string {
     ...withEffect(true).flatMap(describeFlag),
     "  --help, --version",
     "",
-    "Accepted for fleet's sake, without effect or, if set, refused:",
+    "Accepted for fleet's sake, without effect:",
     ...paragraph(
       withEffect(false)
         .map(({ key }) => flagName(key))

@@ -76,7 +76,7 @@ describe("each option's example, from each place", () => {
   for (const field of CONFIG_FIELDS) {
     const { key, example, kind, effect } = optionOf(field);
     const places: readonly (readonly [string, Places, string])[] = [
-      ["file", { file: `# x\n${key} = ${example}` }, `"${DEFAULT_CONFIG_PATH}" line 2`],
+      ["file", { file: `${key} = ${example}` }, `"${DEFAULT_CONFIG_PATH}" line 1`],
       ["FLT_", { env: { [`FLT_${key.toUpperCase()}`]: example } }, `environment variable FLT_${key.toUpperCase()}`],
       [
         "FLEET_",
@@ -88,11 +88,7 @@ describe("each option's example, from each place", () => {
     ];
     for (const [name, place, where] of places) {
       test(`${key}: ${name}`, () => {
-        if (effect.kind === "refused") {
-          expect(() => load(place)).toThrow(where);
-          return;
-        }
-        const { config, sources, warnings } = load(place);
+        const { config, sources, warnings } = load({ ...place, file: withCompany(field, place.file) });
         expect(config[field] as unknown).toEqual(kind.parse(example));
         expect(sources[field].where).toBe(where);
         expect(warnings.some((warning) => warning.includes("has no effect"))).toBe(effect.kind === "ignored");
@@ -100,6 +96,19 @@ describe("each option's example, from each place", () => {
     }
   }
 });
+
+/** What an option of etcd needs beside it, after what the file has. */
+function withCompany(field: ConfigField, file: Places["file"]): string {
+  const company: Partial<Record<ConfigField, string>> = {
+    etcdKeyfile: "etcd_certfile=/c",
+    etcdCertfile: "etcd_keyfile=/k",
+    etcdUsername: "etcd_password=p",
+    etcdPassword: "etcd_username=u",
+  };
+  const isOfEtcd = field.startsWith("etcd") && field !== "etcdServers" && field !== "etcdKeyPrefix";
+  const servers = isOfEtcd ? "etcd_servers=https://10.0.0.5:2379" : "";
+  return [typeof file === "string" ? file : "", servers, company[field] ?? ""].join("\n");
+}
 
 describe("precedence", () => {
   const file = "verbosity=1\npublic_ip=10.0.0.1\ntoken_limit=1";
@@ -183,7 +192,12 @@ describe("values that cannot be used", () => {
     ["initial_cluster=0.0.0.0:2380", "it names no machine"],
     ["advertise_peer=[::]:2380", "no other machine can reach it"],
     ["etcd_key_prefix=fleet", "it does not begin with /"],
-    ['etcd_servers=["http://127.0.0.1:2379"]', "cannot use an etcd yet"],
+    ["etcd_servers=127.0.0.1:2379", "is neither http://ADDRESS:PORT nor https://ADDRESS:PORT"],
+    ["etcd_servers=http://127.0.0.1", "needs a port"],
+    ["etcd_servers=http://127.0.0.1:2379,http://127.0.0.1:2379/", "is in the list twice"],
+    ["etcd_servers=http://127.0.0.1:2379/v2/keys", "is neither http://ADDRESS:PORT"],
+    ["etcd_request_timeout=0", "it is not within 100ms and 1h"],
+    ["etcd_cafile=ca.pem", "it is no absolute path"],
   ];
   for (const [line, reason] of cases) {
     test(line, () => {
@@ -229,6 +243,16 @@ describe("values in their one form", () => {
     ["initial_cluster=[10.0.0.1, 10.0.0.2]", "initialCluster", ["10.0.0.1:2380", "10.0.0.2:2380"]],
     ["public_ip=[fd00::0:1]", "publicIp", "fd00::1"],
     ["etcd_servers=[]", "etcdServers", []],
+    [
+      'etcd_servers=["http://127.0.0.1:2379","http://127.0.0.1:4001"]',
+      "etcdServers",
+      ["http://127.0.0.1:2379", "http://127.0.0.1:4001"],
+    ],
+    [
+      "etcd_servers=HTTPS://Etcd.Example:2379/, http://[FD00::01]:1",
+      "etcdServers",
+      ["https://etcd.example:2379", "http://[fd00::1]:1"],
+    ],
     ["systemd_user=false", "systemdUser", false],
   ];
   for (const [line, field, value] of cases) {
@@ -319,9 +343,14 @@ test("the sample file changes nothing as it is, and can be used with every line 
   const sample = sampleConfigFile();
   expect(load({ file: sample }).config).toEqual(load({}).config);
   const active = sample.replace(/^# (?=[a-z_]+=)/gm, "");
-  const { config, warnings } = load({ file: active, argv: ["--advertise-peer=10.0.0.1:2380"] });
+  // One store at a time: flt's own, then an etcd.
+  const own = active.replace(/^(?=etcd_(?!key_prefix))/gm, "# ");
+  const { config, warnings } = load({ file: own, argv: ["--advertise-peer=10.0.0.1:2380"] });
   expect(warnings).toEqual([]);
   expect(config.agentTtlMs).toBe(30_000);
+  const onEtcd = load({ file: active.replace(/^(?=initial_cluster)/gm, "# ") });
+  expect(onEtcd.warnings).toEqual([]);
+  expect(onEtcd.config.etcdServers).toHaveLength(2);
 });
 
 test("the help names every flag and fits a terminal", () => {

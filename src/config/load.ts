@@ -6,16 +6,17 @@
  *
  * Invariant. Either all of it can be used, or ConfigError is thrown and nothing came of it.
  *
- * Not here. What the host has to be asked for: public_ip, listen_peer and advertise_peer are null when not set (daemon/).
+ * Not here. Which options go together (together.ts); what the host has to be asked for: public_ip, listen_peer and
+ * advertise_peer are null when not set (daemon/).
  *
  * @module
  */
 import { didYouMean, nearestWord } from "../lib/suggest.ts";
 import { shortened } from "../lib/text.ts";
-import { isLocalApi, isWildcard } from "./addresses.ts";
 import { parseArguments } from "./arguments.ts";
 import { ConfigError } from "./config-error.ts";
 import { parseConfigFile } from "./file.ts";
+import type { Source, Sources } from "./source.ts";
 import {
   CONFIG_FIELDS,
   CONFIG_KEYS,
@@ -26,6 +27,7 @@ import {
   fieldOfKey,
   flagName,
 } from "./table.ts";
+import { checkTogether } from "./together.ts";
 import { inUserPlaces, type User, userConfigPath } from "./user-places.ts";
 import { ValueError } from "./value-error.ts";
 import { SWITCH } from "./values.ts";
@@ -42,17 +44,11 @@ export interface LoadRequest {
   readonly user: User;
 }
 
-/** Where a value was found. `where` is fit for a message: `flag --agent-ttl`, `"/etc/flt/flt.conf" line 3`. */
-export interface Source {
-  readonly kind: "flag" | "environment" | "file" | "default";
-  readonly where: string;
-}
-
 export interface LoadedConfig {
   readonly config: FltConfig;
   /** One sentence each, for the log. */
   readonly warnings: readonly string[];
-  readonly sources: Readonly<Record<ConfigField, Source>>;
+  readonly sources: Sources;
   /** The file that was read; null when there was none. */
   readonly path: string | null;
 }
@@ -88,7 +84,7 @@ export function loadConfig(request: LoadRequest): LoadedConfig {
   }
   // The loop above has set each field with the value of its own kind.
   const config = values as FltConfig;
-  const complete = sources as Record<ConfigField, Source>;
+  const complete = sources as Sources;
   checkTogether(config, complete, warnings);
   return { config, warnings, sources: complete, path: file.path };
 }
@@ -214,50 +210,8 @@ function readValue(field: ConfigField, { text, source }: Found, warnings: string
   if (source.kind === "default") {
     return value;
   }
-  if (option.effect.kind === "refused" && !sameValue(value, option.kind.parse(option.default))) {
-    throw new ConfigError(`Cannot use ${shown} in ${source.where}: ${option.effect.why}`);
-  }
   if (option.effect.kind === "ignored") {
     warnings.push(`Option ${JSON.stringify(option.key)} in ${source.where} has no effect: ${option.effect.why}`);
   }
   return value;
-}
-
-function sameValue(one: unknown, other: unknown): boolean {
-  return JSON.stringify(one) === JSON.stringify(other);
-}
-
-/** What no option can see alone. */
-function checkTogether(config: FltConfig, sources: Readonly<Record<ConfigField, Source>>, warnings: string[]): void {
-  const { advertisePeer, initialCluster, listenPeer } = config;
-  if (advertisePeer !== null && isWildcard(advertisePeer)) {
-    throw new ConfigError(
-      `Cannot use advertise_peer="${advertisePeer}" in ${sources.advertisePeer.where}: no other machine can reach it ` +
-        "there. Write this machine's own address",
-    );
-  }
-  const wildcard = initialCluster.find(isWildcard);
-  if (wildcard !== undefined) {
-    throw new ConfigError(
-      `Cannot use "${wildcard}" of initial_cluster in ${sources.initialCluster.where}: it names no machine`,
-    );
-  }
-  if (advertisePeer !== null && initialCluster.length > 0 && !initialCluster.includes(advertisePeer)) {
-    throw new ConfigError(
-      `Cannot use advertise_peer="${advertisePeer}" in ${sources.advertisePeer.where}: it is not in initial_cluster, ` +
-        `which is ${shortened(initialCluster.join(","), 500)}`,
-    );
-  }
-  if (listenPeer !== null && isWildcard(listenPeer)) {
-    warnings.push(
-      `Listening for machines on every interface (listen_peer="${listenPeer}"): whoever reaches it can join. ` +
-        "Write one address of this machine unless a firewall guards it",
-    );
-  }
-  for (const address of config.listenApi.filter((candidate) => !isLocalApi(candidate))) {
-    warnings.push(
-      `Serving the API on ${isWildcard(address) ? "every interface" : "the network"} (listen_api="${address}") without ` +
-        "any check of who asks: whoever reaches it can run anything as root",
-    );
-  }
 }

@@ -24,7 +24,7 @@ test("what can change while the daemon runs is taken over", () => {
 test("what cannot stays as it was, is named with its place, and does not keep the rest from changing", () => {
   const before = load("data_dir=/a\nmetadata=a=1");
   const after = load(
-    "metadata=a=2\ndata_dir=/b\ninitial_cluster=10.0.0.1,10.0.0.2\nsystemd_user=true\netcd_username=x",
+    "metadata=a=2\ndata_dir=/b\ninitial_cluster=10.0.0.1,10.0.0.2\nsystemd_user=true\nverify_units=true",
   );
   const plan = planReload(before.config, after);
   expect(plan.changed).toEqual(["metadata"]);
@@ -43,4 +43,13 @@ test("the same said otherwise is no change", () => {
     changed: [],
     refusals: [],
   });
+});
+
+test("of a password it is said that it changed, not what it is", () => {
+  const file = "etcd_servers=https://10.0.0.5:2379\netcd_username=u\nlisten_peer=10.0.0.1:2381\netcd_password=";
+  const { refusals } = planReload(load(`${file}old-one`).config, load(`${file}new-one`));
+  expect(refusals).toEqual([
+    `Cannot change etcd_password to another one ("${DEFAULT_CONFIG_PATH}" line 4) while the daemon runs: it stays as ` +
+      "it was. Restart flt to change it; units stay as they are",
+  ]);
 });

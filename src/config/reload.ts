@@ -45,16 +45,17 @@ function isOtherUsersDefault(field: ConfigField, now: FltConfig, wanted: LoadedC
 }
 
 function refusal(field: ConfigField, now: FltConfig, wanted: LoadedConfig): string {
-  const { key } = CONFIG_OPTIONS[field];
+  const { key, secret }: ConfigOption<unknown> = CONFIG_OPTIONS[field];
   const { where } = wanted.sources[field];
+  const [to, stays] = secret ? ["another one", "as it was"] : [shown(wanted.config[field]), shown(now[field])];
   return (
-    `Cannot change ${key} to ${shown(wanted.config[field])} (${where}) while the daemon runs: it stays ` +
-    `${shown(now[field])}. Restart flt to change it; units stay as they are`
+    `Cannot change ${key} to ${to} (${where}) while the daemon runs: it stays ${stays}. ` +
+    "Restart flt to change it; units stay as they are"
   );
 }
 
 function shown(value: unknown): string {
-  if (value === null || (Array.isArray(value) && value.length === 0)) return "unset";
+  if (value === null || value === "" || (Array.isArray(value) && value.length === 0)) return "unset";
   return JSON.stringify(Array.isArray(value) ? value.join(",") : value);
 }
 

@@ -4,14 +4,13 @@
  *   key "agent_ttl"  ->  --agent-ttl 4s   FLT_AGENT_TTL=4s   FLEET_AGENT_TTL=4s   agent_ttl=4s in the file
  *
  * Idea. Every option of fleet is known here, so that a fleet.conf can be taken over as it is. `effect` says what becomes
- * of it: "active"; "ignored", where it means nothing here (accepted, with a note in the log); "refused", where ignoring it
- * would do something else than was asked for.
+ * of it: "active", or "ignored", where it means nothing here (accepted, with a note in the log).
  *
- * Not here. How values are written (values.ts), where they are looked for (load.ts).
+ * Not here. How values are written (values.ts), where they are looked for (load.ts), which go together (together.ts).
  *
  * @module
  */
-import { parseApiAddress, parsePeerAddress } from "./addresses.ts";
+import { parseApiAddress, parseEtcdServer, parsePeerAddress } from "./addresses.ts";
 import {
   duration,
   integer,
@@ -31,13 +30,9 @@ import {
 const SECOND_MS = 1000;
 const HOUR_MS = 3600 * SECOND_MS;
 
-export type Effect =
-  | { readonly kind: "active" }
-  | { readonly kind: "ignored"; readonly why: string }
-  | { readonly kind: "refused"; readonly why: string };
+export type Effect = { readonly kind: "active" } | { readonly kind: "ignored"; readonly why: string };
 
 const ACTIVE: Effect = { kind: "active" };
-const OWN_STORE = "flt keeps its own replicated store";
 
 export interface ConfigOption<T> {
   /** As in the file; the flag has dashes, the environment upper case. */
@@ -72,13 +67,15 @@ function option<T>(
 const API_ADDRESSES = listOf(parseApiAddress, { placeholder: "ENDPOINT", allowEmpty: false });
 const PEER_ADDRESS: ValueKind<string> = { placeholder: "HOST:PORT", parse: parsePeerAddress };
 const PEER_ADDRESSES = listOf(parsePeerAddress, { placeholder: "HOST:PORT", allowEmpty: true });
-const URLS = listOf(TEXT.parse, { placeholder: "URL", allowEmpty: true });
+const ETCD_SERVERS = listOf(parseEtcdServer, { placeholder: "URL", allowEmpty: true });
 
 /** By the name that the option has in FltConfig. Durations are milliseconds there. */
 export const CONFIG_OPTIONS = {
   dataDir: option("data_dir", PATH, "/var/lib/flt", {
     userDefault: "$XDG_DATA_HOME/flt",
-    help: "Folder of this member's part of the store and of its identity. It belongs to one machine and one cluster.",
+    help:
+      "Folder of this member's part of the store (none with etcd_servers) and of its identity. It belongs to one " +
+      "machine and one cluster.",
     example: "/var/lib/flt",
     effect: ACTIVE,
   }),
@@ -91,20 +88,24 @@ export const CONFIG_OPTIONS = {
     reloads: true,
   }),
   listenPeer: option("listen_peer", optional(PEER_ADDRESS), "", {
-    unset: "closed for a cluster of one, else public_ip:2380",
-    help: "Where the cluster's other machines reach this one.",
+    unset: "closed for a cluster of one and with etcd_servers, else public_ip:2380",
+    help:
+      "Where the cluster's other machines reach this one. With etcd_servers it is needed only for status and journal " +
+      "without SSH, and to tell a dead host from a dead daemon.",
     example: "10.0.0.1:2380",
     effect: ACTIVE,
   }),
   advertisePeer: option("advertise_peer", optional(PEER_ADDRESS), "", {
     unset: "public_ip with the port of listen_peer",
-    help: "The address under which other machines reach this one. It finds itself in initial_cluster by it.",
+    help:
+      "The address under which other machines reach this one. It finds itself in initial_cluster by it. With " +
+      "etcd_servers it opens the peer port, as listen_peer does.",
     example: "10.0.0.1:2380",
     effect: ACTIVE,
   }),
   initialCluster: option("initial_cluster", PEER_ADDRESSES, "", {
     unset: "a cluster of one",
-    help: "Peer addresses of the cluster's first members, the same list on each of them.",
+    help: "Peer addresses of the cluster's first members, the same list on each of them. Not with etcd_servers.",
     example: "10.0.0.1:2380,10.0.0.2:2380,10.0.0.3:2380",
     effect: ACTIVE,
   }),
@@ -177,30 +178,48 @@ export const CONFIG_OPTIONS = {
     effect: ACTIVE,
     reloads: true,
   }),
-  etcdServers: option("etcd_servers", URLS, "", {
-    unset: `none: ${OWN_STORE}`,
-    help: "An etcd cluster that is the store. This version has none but its own.",
-    example: '["http://127.0.0.1:2379"]',
-    effect: {
-      kind: "refused",
-      why: `${OWN_STORE}, and cannot use an etcd yet. Remove the option; initial_cluster names the machines of a cluster`,
-    },
+  etcdServers: option("etcd_servers", ETCD_SERVERS, "", {
+    unset: "none, flt keeps its own replicated store",
+    help: "An etcd cluster (v3.4 or later) that is the store; the servers are tried in turn. The same one on every machine.",
+    example: '["https://10.0.0.5:2379","https://10.0.0.6:2379"]',
+    effect: ACTIVE,
   }),
-  etcdRequestTimeoutMs: option("etcd_request_timeout", seconds(1, HOUR_MS), "1.0", {
-    help: "Seconds that a request to etcd may take.",
-    example: "1.0",
-    effect: { kind: "ignored", why: OWN_STORE },
+  etcdRequestTimeoutMs: option("etcd_request_timeout", seconds(100, HOUR_MS), "1.0", {
+    help: "Seconds that a request to etcd may take. Only with etcd_servers, like the other options of etcd.",
+    example: "2.5",
+    effect: ACTIVE,
   }),
-  etcdCafile: option(
-    "etcd_cafile",
-    TEXT,
-    "",
-    etcdAccess("Certificate authority of etcd's servers.", "/path/to/CAfile"),
-  ),
-  etcdKeyfile: option("etcd_keyfile", TEXT, "", etcdAccess("Key of the client certificate for etcd.", "/path/to/key")),
-  etcdCertfile: option("etcd_certfile", TEXT, "", etcdAccess("Client certificate for etcd.", "/path/to/cert")),
-  etcdUsername: option("etcd_username", TEXT, "", etcdAccess("User name for etcd.", "fleet")),
-  etcdPassword: option("etcd_password", TEXT, "", { ...etcdAccess("Password for etcd.", "secret"), secret: true }),
+  etcdCafile: option("etcd_cafile", optional(PATH), "", {
+    unset: "the host's own authorities",
+    help: "Certificate authority, in PEM, that the certificates of etcd's servers are checked against.",
+    example: "/etc/flt/etcd-ca.pem",
+    effect: ACTIVE,
+  }),
+  etcdKeyfile: option("etcd_keyfile", optional(PATH), "", {
+    unset: "none",
+    help: "Key of the client certificate, in PEM.",
+    example: "/etc/flt/etcd-key.pem",
+    effect: ACTIVE,
+  }),
+  etcdCertfile: option("etcd_certfile", optional(PATH), "", {
+    unset: "none",
+    help: "Certificate, in PEM, that this machine shows to etcd.",
+    example: "/etc/flt/etcd-cert.pem",
+    effect: ACTIVE,
+  }),
+  etcdUsername: option("etcd_username", TEXT, "", {
+    unset: "none",
+    help: "User of etcd, where it asks for one.",
+    example: "fleet",
+    effect: ACTIVE,
+  }),
+  etcdPassword: option("etcd_password", TEXT, "", {
+    unset: "none",
+    help: "Password of that user. Other users of this machine see flags: put it into a file that only root reads.",
+    example: "secret",
+    effect: ACTIVE,
+    secret: true,
+  }),
   disableWatches: option("disable_watches", SWITCH, "false", {
     help: "Polls in place of watching.",
     example: "true",
@@ -212,9 +231,9 @@ export const CONFIG_OPTIONS = {
     effect: ACTIVE,
   }),
   enableGrpc: option("enable_grpc", SWITCH, "false", {
-    help: "Fleet's own replacement for etcd.",
+    help: "Fleet's own registry without etcd's.",
     example: "true",
-    effect: { kind: "ignored", why: OWN_STORE },
+    effect: { kind: "ignored", why: "flt keeps its own replicated store, or uses etcd_servers" },
   }),
   verifyUnits: option("verify_units", SWITCH, "false", {
     help: "Refuses unsigned units.",
@@ -227,10 +246,6 @@ export const CONFIG_OPTIONS = {
     effect: { kind: "ignored", why: "units are not signed any more" },
   }),
 } as const;
-
-function etcdAccess(help: string, example: string): Omit<ConfigOption<string>, "key" | "kind" | "default"> {
-  return { help, example, effect: { kind: "ignored", why: OWN_STORE } };
-}
 
 type Options = typeof CONFIG_OPTIONS;
 export type ConfigField = keyof Options;
