@@ -4,6 +4,7 @@
  * @module
  */
 export { KvAgentRegistry } from "./agent-registry.ts";
+export { type Campaign, type ElectionOptions, winElection } from "./election.ts";
 export { becomeEngine } from "./engine-session.ts";
 export { DEFAULT_KEY_PREFIX, Keys } from "./keys.ts";
 export { MeasuredKv } from "./measured-kv.ts";
