@@ -134,7 +134,7 @@ export class Daemon {
     const { store } = this.#parts;
     const current = () => this.#config;
     const inspector = systemInspector(scope, this.#config.unitsDirectory);
-    const addressOf = (id: MachineId) => this.#view.address(id);
+    const addressOf = (id: MachineId) => this.#view.address(id) ?? "";
     const witness = witnessHandlers({ probe: probeHost, clock: systemClock, addressOf });
     await store.start(new Map([...machineHandlers(inspector), ...witness]));
     store.onMayLead(() => this.#lead());
@@ -192,14 +192,14 @@ export class Daemon {
   }
 
   /** Peers know the addresses of the start: only what this machine publishes follows, and a host without a route keeps that. */
-  #move({ publicIp, cluster }: Place): void {
-    const { cluster: known } = this.#place;
-    if (known !== null && cluster !== null && known.listen !== cluster.listen) {
+  #move({ publicIp, peer }: Place): void {
+    const { peer: known } = this.#place;
+    if (known !== null && peer !== null && known.listen !== peer.listen) {
       this.#options.log.warning(
-        `Cannot listen for peers on ${cluster.listen} while the daemon runs: it stays ${known.listen}. Restart flt to change it`,
+        `Cannot listen for peers on ${peer.listen} while the daemon runs: it stays ${known.listen}. Restart flt to change it`,
       );
     }
-    if (publicIp !== "") this.#place = { publicIp, cluster: known };
+    if (publicIp !== "") this.#place = { ...this.#place, publicIp };
   }
 
   /** @param how handOver: stop this host's units, give them back to the cluster, leave it. Without: touch no unit. */
@@ -282,7 +282,7 @@ export class Daemon {
       publicIp: this.#place.publicIp,
       metadata: this.#config.metadata,
       version: VERSION,
-      peerAddress: this.#place.cluster?.advertise ?? "",
+      peerAddress: this.#place.peer?.advertise ?? "",
     };
   }
 

@@ -63,6 +63,13 @@ test("a machine whose address nobody knows is not asked", () => {
   expect(() => client.unitStatus(THERE, "a.service", signal)).toThrow("its daemon's address is not known here");
 });
 
+test("a machine without a peer port is not asked: not implemented, which sends the client to SSH", () => {
+  const client = new DaemonMachineCalls({ self: HERE, inspector, calls, address: () => "" });
+  expect(() => client.unitStatus(THERE, "a.service", signal)).toThrow(
+    expect.objectContaining({ code: "not-implemented", message: expect.stringContaining("listen_peer") }),
+  );
+});
+
 test.each([
   ["unit.status", {}],
   ["unit.status", { unit: "--help" }],

@@ -5,13 +5,14 @@
  * they print. One table of methods serves both ends: how a request is read, and who answers it.
  *
  * Invariants.
+ * - A machine that takes no calls (on an etcd, without listen_peer) is answered for with `not-implemented`: the client goes by SSH.
  * - What arrives from another machine is checked like any stranger's input before a child process sees it.
  *
  * @module
  */
 import { type CallContext, CallError, type CallHandler, type Calls } from "../lib/calls.ts";
 import { decodeText, encodeText } from "../lib/text.ts";
-import type { MachineId } from "../model/machine.ts";
+import { type MachineId, shortMachineId } from "../model/machine.ts";
 import type { UsageRequest } from "../model/usage.ts";
 import {
   type DependenciesQuery,
@@ -41,7 +42,7 @@ export interface MachineCallsOptions {
   readonly self: MachineId;
   readonly inspector: Inspector;
   readonly calls: Calls;
-  /** Where a machine's daemon takes calls; "" or undefined when nobody knows. */
+  /** Where a machine's daemon takes calls; "": nowhere; undefined when nobody knows. */
   address(id: MachineId): string | undefined;
 }
 
@@ -77,6 +78,11 @@ const USAGE: Method<UsageRequest> = {
   read: readUsage,
   answer: (inspector, query, signal) => inspector.usage(query, signal),
 };
+
+/** The API has a status for it that tells clients to find another way. */
+export class NoCallsError extends Error {
+  readonly code = "not-implemented";
+}
 
 export class DaemonMachineCalls {
   readonly #options: MachineCallsOptions;
@@ -129,7 +135,12 @@ export class DaemonMachineCalls {
     const { self, inspector, calls } = this.#options;
     if (machineId === self) return method.answer(inspector, query, signal);
     const address = this.#options.address(machineId);
-    if (address === undefined || address === "") {
+    if (address === "") {
+      throw new NoCallsError(
+        `Asking machine ${shortMachineId(machineId)} failed: its daemon has no peer port; set listen_peer there, or go by SSH`,
+      );
+    }
+    if (address === undefined) {
       throw new CallError("not-sent", `Asking machine ${machineId} failed: its daemon's address is not known here`);
     }
     return calls.stream(address, method.name, encodeText(JSON.stringify(query)), { signal });

@@ -37,8 +37,8 @@ export interface Parts {
 export async function openParts(options: PartsOptions): Promise<Parts> {
   const { config, log, scope } = options;
   const place = findPlace(config, defaultAddress);
-  const members = place.cluster?.members;
-  const cluster = members === undefined ? null : { id: members.clusterId, members: [...members.members.values()] };
+  const members = place.members;
+  const cluster = members === null ? null : { id: members.clusterId, members: [...members.members.values()] };
   const data = await openDataDir(config.dataDir, cluster);
   const units = await whileStarting("Preparing to run units", adviceOnSystemd, () =>
     connectSystemd({ unitsDirectory: config.unitsDirectory, clock: systemClock, log, scope }),
@@ -53,12 +53,12 @@ export async function openParts(options: PartsOptions): Promise<Parts> {
 
 async function openStore(
   { config, log, onFatal }: PartsOptions,
-  { cluster }: Place,
+  { members, peer }: Place,
   { clusterId }: DataIdentity,
 ): Promise<DaemonStore> {
   const { dataDir } = config;
   try {
-    return await StoreMember.open({ dataDir, clusterId, cluster, log, onFatal });
+    return await StoreMember.open({ dataDir, clusterId, members, peer, log, onFatal });
   } catch (error) {
     throw error instanceof CorruptLogError ? damagedStore(dataDir, error) : error;
   }

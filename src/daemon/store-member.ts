@@ -21,9 +21,9 @@ import { systemClock } from "../platform/clock.ts";
 import { dialPeer, PeerListener } from "../platform/peer-listener.ts";
 import { randomFloat } from "../platform/random.ts";
 import { becomeEngine, type EngineTerm } from "../registry/index.ts";
-import { ReplicaKv, replicaHandlers, StoreMachine } from "../replica/index.ts";
+import { type ClusterMembers, ReplicaKv, replicaHandlers, StoreMachine } from "../replica/index.ts";
 import { measureReplica } from "./metrics.ts";
-import type { ClusterPlace } from "./place.ts";
+import type { PeerPlace } from "./place.ts";
 import { whileStarting } from "./start-error.ts";
 import type { Candidate, DaemonStore } from "./store.ts";
 
@@ -31,7 +31,9 @@ export interface StoreMemberOptions {
   readonly dataDir: string;
   readonly clusterId: string;
   /** null: a cluster of one. */
-  readonly cluster: ClusterPlace | null;
+  readonly members: ClusterMembers | null;
+  /** Where the other members reach this one; null in a cluster of one. */
+  readonly peer: PeerPlace | null;
   readonly log: Log;
   readonly onFatal: (error: Error) => void;
 }
@@ -61,11 +63,11 @@ export class StoreMember implements DaemonStore {
   private constructor(options: StoreMemberOptions, storage: LogStorage) {
     this.#options = options;
     this.#storage = storage;
-    const { cluster, clusterId, log } = options;
-    const self = cluster?.members.selfId ?? SOLE_NODE;
-    const members = cluster?.members.members ?? new Map<number, string>();
+    const { clusterId, log } = options;
+    const self = options.members?.selfId ?? SOLE_NODE;
+    const members = options.members?.members ?? new Map<number, string>();
     this.#transport =
-      cluster === null
+      options.members === null
         ? null
         : new TcpTransport({
             self,
@@ -77,7 +79,7 @@ export class StoreMember implements DaemonStore {
           });
     const { machine } = this;
     this.raft = new RaftNode(
-      { id: self, membership: { voters: cluster === null ? [SOLE_NODE] : [...members.keys()], learners: [] } },
+      { id: self, membership: { voters: options.members === null ? [SOLE_NODE] : [...members.keys()], learners: [] } },
       {
         clock: systemClock,
         storage,
@@ -97,31 +99,31 @@ export class StoreMember implements DaemonStore {
     const storage = await openSqliteLog({
       path: join(options.dataDir, "raft.db"),
       clusterId: options.clusterId,
-      nodeId: options.cluster?.members.selfId ?? SOLE_NODE,
+      nodeId: options.members?.selfId ?? SOLE_NODE,
     });
     return new StoreMember(options, storage);
   }
 
   /** @param handlers Other rooms' methods on the peer port. */
   async start(handlers: ReadonlyMap<string, CallHandler>): Promise<void> {
-    const { cluster, clusterId, log } = this.#options;
+    const { peer, clusterId, log } = this.#options;
     await this.raft.start();
     const transport = this.#transport;
-    if (cluster === null || transport === null) return;
+    if (peer === null || transport === null) return;
     const server = new CallsServer({ clusterId, handlers: new Map([...replicaHandlers(this.kv), ...handlers]), log });
     const listener = new PeerListener({
-      address: cluster.listen,
+      address: peer.listen,
       raft: (socket, head) => transport.accept(socket, head),
       calls: (socket, head) => server.accept(socket, head),
       log,
     });
     await whileStarting(
-      `Listening for peers on ${cluster.listen}`,
+      `Listening for peers on ${peer.listen}`,
       "check public_ip and listen_peer, and whether another daemon has the port",
       () => listener.listen(),
     );
     this.#listener = listener;
-    log.info("Listening for peers", { address: cluster.listen, cluster: clusterId });
+    log.info("Listening for peers", { address: peer.listen, cluster: clusterId });
   }
 
   get lastTickAt(): number {
@@ -154,7 +156,7 @@ export class StoreMember implements DaemonStore {
   /** Hands raft's leadership to another member, when this one has it: the others need not wait for an election timeout. */
   async handOver(): Promise<void> {
     if (this.raft.role !== "leader") return;
-    for (const peer of this.#options.cluster?.members.members.keys() ?? []) {
+    for (const peer of this.#options.members?.members.keys() ?? []) {
       if (peer !== this.raft.id && (await this.raft.transferLeader(peer))) return;
     }
   }

@@ -15,7 +15,7 @@ let asked: number[];
 let witnesses: Record<string, "alive" | "silent" | "hangs">;
 let relayed: [string, number][];
 let dead: [string, number][];
-let address: string;
+let address: string | undefined;
 let watch: DeathWatch;
 
 beforeEach(() => {
@@ -118,7 +118,7 @@ describe("DeathWatch", () => {
   });
 
   test.each([
-    ["no address is known", "", id],
+    ["nothing is known of it", undefined, id],
     ["it is the engine's own machine", "10.0.0.9:2380", machineId(9)],
   ])("%s: nobody is asked, the grace holds", async (_why, known, machine) => {
     address = known;
@@ -128,6 +128,18 @@ describe("DeathWatch", () => {
     expect([asked, dead]).toEqual([[], []]);
     await clock.advance(1);
     expect(dead).toEqual([[machine, config.daemonGraceMs]]);
+  });
+
+  test("a machine without a peer port is dead with its lease; the engine's own gets the grace", async () => {
+    address = "";
+    watch.update(new Set([id, machineId(9)]));
+    await clock.advance(0);
+    expect([asked, dead]).toEqual([[], [[id, 0]]]);
+    await clock.advance(config.daemonGraceMs);
+    expect(dead).toEqual([
+      [id, 0],
+      [machineId(9), config.daemonGraceMs],
+    ]);
   });
 
   test("a machine that is registered again is forgotten, also while it is being asked", async () => {

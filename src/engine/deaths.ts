@@ -4,8 +4,9 @@
  * Problem. A daemon that crashed, is being upgraded or is starved leaves its units running; to start them elsewhere would
  * run them twice. A host without power must lose them within seconds.
  * Idea. Ask the host's kernel. Silent twice: dead. It answers: the host lives, so its daemon has `daemonGraceMs` to come back;
- * the kernel is asked again meanwhile, for the host may die yet. A machine of which no address is known, and the
- * engine's own, cannot be asked: they get the grace, too.
+ * the kernel is asked again meanwhile, for the host may die yet. A machine of which nothing is known, and the
+ * engine's own, cannot be asked: they get the grace, too. One that said at its registration that it has no peer port (on an
+ * etcd it need not have one) has chosen fleet's way: its lease alone speaks for it.
  * Two hosts that do not reach each other say nothing about either. So the last question is put from other machines, too, at the
  * same time: one answer that any of them hears counts.
  * Invariants.
@@ -47,7 +48,8 @@ export interface DeathWatchOptions {
   readonly config: DeathWatchConfig;
   /** The machine that this engine runs on. */
   readonly selfId: MachineId;
-  readonly addressOf: (id: MachineId) => string;
+  /** Peer address; "": the machine has none to be asked at; undefined: nothing is known of it. */
+  readonly addressOf: (id: MachineId) => string | undefined;
   /** Peer addresses of a few machines whose daemons can put the question from where they are. */
   readonly witnessesFor: (id: MachineId) => readonly string[];
   readonly onDead: (id: MachineId) => void;
@@ -91,13 +93,14 @@ export class DeathWatch {
   /** Resolves with the reason once the machine is dead; also when the signal is aborted, and then it means nothing. */
   async #untilDead(id: MachineId, signal: AbortSignal): Promise<string> {
     const { clock, config, selfId } = this.#options;
-    const address = id === selfId ? "" : this.#options.addressOf(id);
+    const address = id === selfId ? undefined : this.#options.addressOf(id);
+    if (address === "") return "its lease is over, and it has no peer port at which its host could be asked";
     const deadline = clock.now() + config.daemonGraceMs;
     let silences = 0;
     let isAnnounced = false;
     while (!signal.aborted && clock.now() < deadline) {
       const heard =
-        address === "" ? "cannot be asked whether it lives" : await this.#ask(id, address, silences, signal);
+        address === undefined ? "cannot be asked whether it lives" : await this.#ask(id, address, silences, signal);
       if (signal.aborted) break;
       if (heard === null) {
         silences += 1;

@@ -101,8 +101,8 @@ export interface ClusterView {
 
 /** What the engine reads beside: all of it from the same list and watch. */
 export interface EngineView extends ClusterView {
-  /** host:port where the machine's daemon last listened, also after its lease is over; "" when it is not known. */
-  address(id: MachineId): string;
+  /** host:port where the machine's daemon last listened, also after its lease is over; "": nowhere; undefined: it is not known. */
+  address(id: MachineId): string | undefined;
   scheduledOn(machineId: MachineId, name: string): Scheduled | undefined;
   /** Machines that hold a schedule key, whether they are registered or not. */
   scheduledMachines(): Iterable<MachineId>;

@@ -134,8 +134,8 @@ export class RegistryView implements EngineView {
   reasons(name: string): readonly Refusal[] {
     return this.#state.reasons.get(name) ?? [];
   }
-  address(id: MachineId): string {
-    return this.machine(id)?.peerAddress ?? this.#state.addresses.get(id) ?? "";
+  address(id: MachineId): string | undefined {
+    return this.machine(id)?.peerAddress ?? this.#state.addresses.get(id);
   }
   get recordCounts(): RecordCounts {
     return this.#state.counts;
