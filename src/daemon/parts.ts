@@ -12,8 +12,9 @@ import { connectSystemd, type SystemdScope } from "../agent/systemd/index.ts";
 import type { FltConfig } from "../config/table.ts";
 import type { Log } from "../lib/log.ts";
 import { systemClock } from "../platform/clock.ts";
-import { type DataIdentity, openDataDir } from "../platform/data-dir.ts";
+import { type DataIdentity, ETCD_CLUSTER, type NamedCluster, openDataDir } from "../platform/data-dir.ts";
 import { defaultAddress } from "../platform/host-facts.ts";
+import { openEtcdStore } from "./etcd-store.ts";
 import { findPlace, type Place } from "./place.ts";
 import { StartError, whileStarting } from "./start-error.ts";
 import type { DaemonStore } from "./store.ts";
@@ -37,9 +38,7 @@ export interface Parts {
 export async function openParts(options: PartsOptions): Promise<Parts> {
   const { config, log, scope } = options;
   const place = findPlace(config, defaultAddress);
-  const members = place.members;
-  const cluster = members === null ? null : { id: members.clusterId, members: [...members.members.values()] };
-  const data = await openDataDir(config.dataDir, cluster);
+  const data = await openDataDir(config.dataDir, clusterOf(config, place));
   const units = await whileStarting("Preparing to run units", adviceOnSystemd, () =>
     connectSystemd({ unitsDirectory: config.unitsDirectory, clock: systemClock, log, scope }),
   );
@@ -51,12 +50,18 @@ export async function openParts(options: PartsOptions): Promise<Parts> {
   }
 }
 
+function clusterOf({ etcdServers }: FltConfig, { members }: Place): NamedCluster | null {
+  if (etcdServers.length > 0) return ETCD_CLUSTER;
+  return members === null ? null : { id: members.clusterId, members: [...members.members.values()] };
+}
+
 async function openStore(
   { config, log, onFatal }: PartsOptions,
   { members, peer }: Place,
   { clusterId }: DataIdentity,
 ): Promise<DaemonStore> {
   const { dataDir } = config;
+  if (config.etcdServers.length > 0) return await openEtcdStore(config, peer, log);
   try {
     return await StoreMember.open({ dataDir, clusterId, members, peer, log, onFatal });
   } catch (error) {

@@ -7,7 +7,7 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openDataDir } from "./data-dir.ts";
+import { ETCD_CLUSTER, openDataDir } from "./data-dir.ts";
 
 const A = { id: "cluster-a", members: ["10.0.0.1:2380", "10.0.0.2:2380"] };
 const B = { id: "cluster-b", members: ["10.0.0.9:2380"] };
@@ -49,6 +49,22 @@ test("a directory of a release that did not note the members is refused without 
   writeFileSync(file, JSON.stringify(older));
   expect(await openDataDir(path, A)).toMatchObject({ clusterId: A.id });
   await expect(openDataDir(path, B)).rejects.toThrow("it was made with another initial_cluster, but");
+});
+
+test("a store of one's own and an etcd are not the same, in either direction", async () => {
+  const path = directory();
+  const { identity } = await openDataDir(path, ETCD_CLUSTER);
+  expect((await openDataDir(path, ETCD_CLUSTER)).identity).toBe(identity);
+  const was = "it was made with etcd_servers, for a store in an etcd, but the configuration";
+  await expect(openDataDir(path, null)).rejects.toThrow(`${was} sets none. Set etcd_servers again, or set data_dir`);
+  await expect(openDataDir(path, B)).rejects.toThrow(
+    `${was} says initial_cluster=10.0.0.9:2380. Set etcd_servers again`,
+  );
+  const alone = directory();
+  await openDataDir(alone, null);
+  await expect(openDataDir(alone, ETCD_CLUSTER)).rejects.toThrow(
+    "for a cluster of one, but the configuration says etcd_servers. Remove etcd_servers, or set data_dir",
+  );
 });
 
 test("a damaged or newer identity is refused with advice", async () => {

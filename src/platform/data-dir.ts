@@ -3,7 +3,7 @@
  *
  *   identity.json   {"version":1,"identity":"…","cluster":"…","members":["host:port"…]}   written once, at the first start; members
  *                   are what initial_cluster said then, for messages alone
- *   raft.db         log, hard state and snapshots (raft/adapters)
+ *   raft.db         log, hard state and snapshots (raft/adapters); not on an etcd
  *
  * Idea. The identity tells a restart from a second host with the same machine-id. The cluster is the id derived from
  * initial_cluster, or a random one for a cluster of one; a directory never changes cluster.
@@ -43,7 +43,10 @@ export interface NamedCluster {
   readonly members: readonly string[];
 }
 
-/** @param cluster What initial_cluster says; null for a cluster of one. */
+/** The cluster of a machine whose store is an etcd: nothing of the store lies in the directory, so any etcd will do. */
+export const ETCD_CLUSTER: NamedCluster = { id: "etcd", members: [] };
+
+/** @param cluster What initial_cluster says; null for a cluster of one; ETCD_CLUSTER. */
 export async function openDataDir(path: string, cluster: NamedCluster | null): Promise<DataIdentity> {
   await prepare(path);
   const file = join(path, "identity.json");
@@ -69,26 +72,43 @@ export async function openDataDir(path: string, cluster: NamedCluster | null): P
 /** Marks clusters that were never given a list of members. */
 const SOLITARY_PREFIX = "solo-";
 
-function isSolitary({ clusterId }: DataIdentity): boolean {
+function isSolitary({ clusterId }: Pick<DataIdentity, "clusterId">): boolean {
   return clusterId.startsWith(SOLITARY_PREFIX);
 }
 
-/** Ids tell an operator nothing: the lists of members do. */
+/** Ids tell an operator nothing: options and lists of members do. */
 function otherCluster(path: string, known: IdentityRecord, wanted: NamedCluster | null): DataDirError {
-  const list = known.members.join(",");
-  const was = isSolitary(known)
-    ? "without an initial_cluster, for a cluster of one"
-    : list === ""
-      ? "with another initial_cluster"
-      : `with initial_cluster=${list}`;
-  const is = wanted === null ? "sets none" : `says initial_cluster=${wanted.members.join(",")}`;
-  const back = isSolitary(known)
-    ? "Remove initial_cluster"
-    : `Set initial_cluster${list === "" ? "" : ` to that list`} again`;
+  const was = origin(known, known.members);
+  const is = wanted === null ? "sets none" : `says ${origin({ clusterId: wanted.id }, wanted.members).option}`;
+  const back = was.option === null ? `Remove ${optionOf(wanted)}` : `Set ${was.again} again`;
   return new DataDirError(
-    `Starting with the data directory "${path}" failed: it was made ${was}, but the configuration ${is}. ${back}, ` +
+    `Starting with the data directory "${path}" failed: it was made ${was.words}, but the configuration ${is}. ${back}, ` +
       "or set data_dir to an empty folder, to leave the old cluster's data and begin anew",
   );
+}
+
+interface Origin {
+  /** How it was made. */
+  readonly words: string;
+  /** The option that made it so, as it is written; null: none. */
+  readonly option: string | null;
+  /** The same for somebody who is to write it again. */
+  readonly again: string;
+}
+
+function origin(cluster: Pick<DataIdentity, "clusterId">, members: readonly string[]): Origin {
+  if (isSolitary(cluster))
+    return { words: "without an initial_cluster, for a cluster of one", option: null, again: "" };
+  if (cluster.clusterId === ETCD_CLUSTER.id) {
+    return { words: "with etcd_servers, for a store in an etcd", option: "etcd_servers", again: "etcd_servers" };
+  }
+  const option = `initial_cluster=${members.join(",")}`;
+  if (members.length > 0) return { words: `with ${option}`, option, again: "initial_cluster to that list" };
+  return { words: "with another initial_cluster", option, again: "initial_cluster" };
+}
+
+function optionOf(wanted: NamedCluster | null): string {
+  return wanted?.id === ETCD_CLUSTER.id ? "etcd_servers" : "initial_cluster";
 }
 
 async function prepare(path: string): Promise<void> {

@@ -128,6 +128,32 @@ describe("RegistryView", () => {
     await late.stop();
   });
 
+  test("a store that is away for long is worth two lines: one when it goes, one when it is back", async () => {
+    let isAway = false;
+    const watches: Watch[] = [];
+    const onWatch = (watch: Watch) => {
+      watches.push(watch);
+      return watch;
+    };
+    const onRange = async () => {
+      if (isAway) throw new KvError("unavailable", "away");
+    };
+    const said: string[] = [];
+    const log = { ...SILENT_LOG, notice: (message: string) => void said.push(message) };
+    const late = new View({ kv: wrap(world.local, { onWatch, onRange }), keys: world.keys, clock: world.clock, log });
+    await late.start();
+    await world.settle();
+    isAway = true;
+    for (const watch of watches) watch.close();
+    await world.clock.advance(120_000);
+    isAway = false;
+    await world.clock.advance(1_000);
+    await world.put("a.service", "");
+    expect(said).toEqual(["Lost the watch on the registry: reading it anew", "Reading the registry again"]);
+    expect(picture(late)).toEqual(picture(world.view));
+    await late.stop();
+  });
+
   test("is what a fresh listing says, whatever was written in whatever order", async () => {
     const name = fc.constantFrom("a.service", "b.service", "c.service");
     const digit = fc.integer({ min: 1, max: 3 });

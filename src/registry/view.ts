@@ -60,6 +60,8 @@ export class RegistryView implements EngineView {
   #watch: Watch | null = null;
   #running: Promise<void> | null = null;
   #progressTimer: Timer | null = null;
+  /** Readings of the registry that failed in a row. */
+  #failures = 0;
   /** The question for the store's revision that is on its way, and the one that goes after it. */
   #asking: Promise<Revision> | null = null;
   #askingNext: Promise<Revision> | null = null;
@@ -167,7 +169,7 @@ export class RegistryView implements EngineView {
     await this.#bounded(work, options, (timeoutMs) =>
       isAnswered
         ? this.#behind("the store's present revision", timeoutMs)
-        : `Cannot read the cluster's state: no quorum: this member cannot reach a leader within ${timeoutMs} ms`,
+        : `Cannot read the cluster's state: no quorum: no leader of the store confirmed it within ${timeoutMs} ms`,
     );
   }
 
@@ -238,14 +240,20 @@ export class RegistryView implements EngineView {
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
         if (signal.aborted) return;
-        this.#log.notice("Lost the watch on the registry: reading it anew", {
-          code: error.code,
-          reason: reasonOf(error),
-        });
+        this.#sayLost(error);
       }
       pauseMs = this.#revision > before ? RETRY_MIN_MS : Math.min(pauseMs * 2, RETRY_MAX_MS);
       await pause(this.#clock, pauseMs, signal);
     }
+  }
+
+  /** Once, however long the store is away: #list() says when it is back. */
+  #sayLost(error: KvError): void {
+    const say = this.#failures++ === 0 ? this.#log.notice : this.#log.debug;
+    say.call(this.#log, "Lost the watch on the registry: reading it anew", {
+      code: error.code,
+      reason: reasonOf(error),
+    });
   }
 
   async #list(): Promise<Revision> {
@@ -262,6 +270,8 @@ export class RegistryView implements EngineView {
       if (!page.more || last === undefined) break;
       key = successor(last.key);
     }
+    if (this.#failures > 1) this.#log.notice("Reading the registry again", { failures: this.#failures });
+    this.#failures = 0;
     this.#state = state;
     this.#advance([{ kind: "reset" }], revision);
     return revision;
