@@ -33,10 +33,14 @@ class FakeClient {
     this.local.close();
   }
   asClient(): EtcdClient {
-    const own: Partial<EtcdClient> = { clusterId: () => this.clusterId(), close: () => this.close() };
+    const own = {
+      clusterId: () => this.clusterId(),
+      close: () => this.close(),
+      state: { connected: this.name !== null },
+    };
     return new Proxy(this.local as Kv, {
       get: (target, property) => {
-        if (property === "clusterId" || property === "close") return own[property];
+        if (Object.hasOwn(own, property)) return Reflect.get(own, property);
         const value: unknown = Reflect.get(target, property);
         return typeof value === "function" ? value.bind(target) : value;
       },

@@ -33,6 +33,7 @@ import type { Candidate, DaemonStore } from "./store.ts";
 
 /** What this file needs of remote/'s client. */
 export interface EtcdClient extends Kv {
+  readonly state: { readonly connected: boolean };
   /** Of the etcd, in hex; rejects with KvError while none of its servers answers. */
   clusterId(): Promise<string>;
   close(): Promise<void>;
@@ -54,7 +55,9 @@ const RETRY_MAX_MS = 1_000;
 
 /** Fails only on what the configuration says; an etcd that is away is waited for later. */
 export async function openEtcdStore(config: FltConfig, peer: PeerPlace | null, log: Log): Promise<EtcdStore> {
-  const tls = readEtcdTls(config);
+  // Certificates beside addresses that know no TLS are harmless, and warned of (config/together.ts).
+  const isTls = config.etcdServers.some((server) => server.startsWith("https:"));
+  const tls = isTls ? readEtcdTls(config) : {};
   const { etcdServers: servers, etcdUsername: username, etcdPassword: password } = config;
   const { openRemoteKv } = await import("../remote/index.ts");
   const client = await openRemoteKv({
@@ -106,9 +109,12 @@ export class EtcdStore implements DaemonStore {
   }
 
   measure(metrics: Metrics): void {
-    metrics.read({ name: "flt_etcd_servers", help: "Servers of the etcd that is the store." }, "gauge", () => {
-      return this.#options.servers.length;
-    });
+    const { client } = this.#options;
+    metrics.read(
+      { name: "flt_etcd_connected", help: "1 while one of the servers of the etcd that is the store is reached." },
+      "gauge",
+      () => (client.state.connected ? 1 : 0),
+    );
   }
 
   async start(handlers: ReadonlyMap<string, CallHandler>): Promise<void> {

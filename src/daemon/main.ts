@@ -198,6 +198,7 @@ function readIfThere(path: string): string | null {
 /** Errors of the daemon's surroundings carry a code of ours; anything else is a fault of the program and keeps its trace. */
 const EXPECTED = new Set([
   "bad-config",
+  "bad-options",
   "start",
   "data-dir",
   "host-fact",
