@@ -65,6 +65,7 @@ export async function runCli(argv: readonly string[], program: string): Promise<
       void stderr.write(text);
     },
     readFile,
+    readStdin: async () => new Uint8Array(await Bun.stdin.arrayBuffer()),
     exists: existsSync,
     makeFolder: (path) => void mkdirSync(path, { recursive: true, mode: 0o700 }),
     ssh: lazySsh((text) => void stderr.write(text)),

@@ -22,6 +22,8 @@ export interface World {
   err(text: string): void;
   /** null when there is no such file; throws for one that cannot be read. */
   readFile(path: string): Uint8Array | null;
+  /** All of stdin. */
+  readStdin(): Promise<Uint8Array>;
   exists(path: string): boolean;
   /** With its parents, for this user alone; fine when it is there. */
   makeFolder(path: string): void;

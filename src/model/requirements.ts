@@ -167,7 +167,7 @@ function placementSection(options: readonly UnitOption[]): string {
 }
 
 /** Of these the last assignment counts, also an empty one. */
-const SINGLE_VALUED: readonly PlacementOption[] = ["Global", "Fence"];
+export const SINGLE_VALUED: readonly string[] = ["Global", "Fence"];
 
 /** Values as written, by option; empty assignments ask for nothing, and take nothing back from a list. */
 function placementValues(options: readonly UnitOption[]): Map<PlacementOption, string[]> {

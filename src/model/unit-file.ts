@@ -34,10 +34,12 @@ export const UNIT_LINE_MAX_BYTES = 2048;
 export class UnitFileError extends Error {
   readonly code = "bad-unit-file";
   readonly line: number;
+  readonly reason: string;
   constructor(line: number, reason: string) {
     super(`Cannot read unit file: line ${line}: ${reason}`);
     this.name = "UnitFileError";
     this.line = line;
+    this.reason = reason;
   }
 }
 
@@ -58,6 +60,19 @@ const CONTROL_CHARACTER = /[\0-\x08\x0a-\x1f\x7f]/;
 /** Throws UnitFileError for the first line that cannot be understood. */
 export function parseUnitFile(source: string | Uint8Array): readonly UnitOption[] {
   return new UnitFileReader(splitLines(decode(source))).options();
+}
+
+/** Options with the line that each begins on, and the lines before the first section, which mean nothing; all count from 1. */
+export interface UnitFileLines {
+  readonly options: readonly UnitOption[];
+  readonly lines: readonly number[];
+  readonly ignored: readonly number[];
+}
+
+/** The same, for those who must point at a line. */
+export function parseUnitFileLines(source: string | Uint8Array): UnitFileLines {
+  const reader = new UnitFileReader(splitLines(decode(source)));
+  return { options: reader.options(), lines: reader.lines, ignored: reader.ignored };
 }
 
 /** The canonical text of a unit file. Assumes options that checkUnitOptions accepts. */
@@ -231,6 +246,8 @@ function splitLines(text: string): string[] {
 class UnitFileReader {
   readonly #lines: readonly string[];
   readonly #options: UnitOption[] = [];
+  readonly lines: number[] = [];
+  readonly ignored: number[] = [];
   #section: string | undefined;
   #next = 0;
 
@@ -247,8 +264,9 @@ class UnitFileReader {
       } else if (text.startsWith("[")) {
         this.#section = this.#readSection(text);
       } else if (text !== "" && this.#section !== undefined) {
+        this.lines.push(this.#next);
         this.#options.push(this.#readOption(this.#section, line));
-      }
+      } else if (text !== "") this.ignored.push(this.#next);
     }
     return this.#options;
   }

@@ -65,6 +65,7 @@ export class FakeSsh implements Ssh {
 export class CliWorld {
   readonly fleet = new FakeFleet();
   readonly clock = new ManualClock();
+  stdin = "";
   readonly files = new Map<string, string>();
   readonly requests: string[] = [];
   readonly folders: string[] = [];
@@ -146,6 +147,7 @@ export class CliWorld {
         const text = this.files.get(path);
         return text === undefined ? null : encodeText(text);
       },
+      readStdin: async () => encodeText(this.stdin),
       exists: (path) => this.files.has(path),
       makeFolder: (path) => void this.folders.push(path),
       ssh: this.ssh,

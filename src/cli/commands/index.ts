@@ -24,6 +24,7 @@ import { status } from "./status.ts";
 import { stop } from "./stop.ts";
 import { submit } from "./submit.ts";
 import { unload } from "./unload.ts";
+import { validate } from "./validate.ts";
 import { verify } from "./verify.ts";
 import { version } from "./version.ts";
 
@@ -36,6 +37,7 @@ export const COMMANDS: readonly Command[] = [
   restart,
   destroy,
   cat,
+  validate,
   listUnits,
   listUnitFiles,
   listMachines,
