@@ -56,6 +56,7 @@ export async function runCli(argv: readonly string[], program: string): Promise<
     environment: process.env,
     fetch: (url, init) => fetch(url, init as RequestInit),
     clock: REAL_CLOCK,
+    wallClock: () => new Date(),
     signal: interrupt.signal,
     out: (text) => {
       void stdout.write(text);

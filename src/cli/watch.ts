@@ -2,24 +2,19 @@
  * The event stream as commands use it: a picture that is always whole, and the news since one last looked.
  *
  * Idea. One stream for all units of a command, opened before anything is changed, so that nothing is missed between the
- * change and the wait. The stream says what is, not what happened; so when the connection breaks it is simply opened again.
+ * change and the wait.
  *
  * Invariants.
  * - news() is only answered from a picture that is complete (after `synced`).
- * - A lost connection is tried again for RETRY_FOR_MS, then it is an error. Ctrl-C ends everything at once.
+ *
+ * Not here. Connections that are lost and found (event-stream.ts).
  *
  * @module
  */
-import { ClientError } from "../client/index.ts";
+import type { FleetEvent } from "../model/events.ts";
 import type { CommandContext } from "./command.ts";
-import { note } from "./command.ts";
+import { followEvents } from "./event-stream.ts";
 import { Picture } from "./picture.ts";
-
-const RETRY_FOR_MS = 60_000;
-const RETRY_FIRST_MS = 100;
-const RETRY_MOST_MS = 2_000;
-
-const CANCELLED = new ClientError("cancelled", "The wait was cancelled");
 
 export class UnitWatch {
   readonly picture = new Picture();
@@ -79,52 +74,25 @@ export class UnitWatch {
   }
 
   async #run(): Promise<void> {
-    const { clock } = this.#context.world;
-    let isFirst = true;
-    let delayMs = RETRY_FIRST_MS;
-    let lostAt = clock.now();
-    while (!this.#abort.signal.aborted) {
-      try {
-        await this.#read(() => {
-          isFirst = false;
-          delayMs = RETRY_FIRST_MS;
-          lostAt = Number.POSITIVE_INFINITY;
-        });
-        throw new ClientError("unreachable", "The event stream has ended");
-      } catch (error) {
-        if (lostAt === Number.POSITIVE_INFINITY) {
-          lostAt = clock.now();
-          if (!this.#abort.signal.aborted) note(this.#context, `${(error as Error).message}. Trying again`);
-        }
-        const isOver = this.#abort.signal.aborted || isFirst || !isWorthRetrying(error);
-        if (isOver || clock.now() - lostAt > RETRY_FOR_MS) {
-          this.#fail(this.#abort.signal.aborted ? CANCELLED : error);
-          return;
-        }
-      }
-      await this.#sleep(delayMs);
-      delayMs = Math.min(delayMs * 2, RETRY_MOST_MS);
+    try {
+      for await (const event of followEvents(this.#context, this.#names, this.#abort.signal)) this.#take(event);
+    } catch (error) {
+      this.#fail(error);
     }
-    this.#fail(CANCELLED);
   }
 
-  async #read(onSynced: () => void): Promise<void> {
-    this.#synced = false;
-    this.picture.forget();
-    for await (const event of this.#context.client.events(this.#names, this.#abort.signal)) {
-      if (event.type === "reset") {
-        this.#synced = false;
-        this.picture.forget();
-      } else if (event.type === "synced") {
-        this.#synced = true;
-        for (const name of this.#names) this.#changed.add(name);
-        onSynced();
-      } else {
-        const name = this.picture.apply(event);
-        if (name !== null) this.#changed.add(name);
-      }
-      if (this.#synced && this.#changed.size > 0) this.#wake?.();
+  #take(event: FleetEvent): void {
+    if (event.type === "reset") {
+      this.#synced = false;
+      this.picture.forget();
+    } else if (event.type === "synced") {
+      this.#synced = true;
+      for (const name of this.#names) this.#changed.add(name);
+    } else {
+      const name = this.picture.apply(event);
+      if (name !== null) this.#changed.add(name);
     }
+    if (this.#synced && this.#changed.size > 0) this.#wake?.();
   }
 
   #fail(error: unknown): void {
@@ -132,21 +100,4 @@ export class UnitWatch {
     this.#synced = false;
     this.#wake?.();
   }
-
-  #sleep(delayMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = this.#context.world.clock.after(delayMs, resolve);
-      const wake = (): void => {
-        timer.cancel();
-        resolve();
-      };
-      this.#abort.signal.addEventListener("abort", wake, { once: true });
-    });
-  }
-}
-
-/** A refusal by rule stays a refusal; a connection, a leader or a quorum may come back. */
-function isWorthRetrying(error: unknown): boolean {
-  if (!(error instanceof ClientError)) return false;
-  return error.code === "unreachable" || error.code === "timeout" || error.status === 503;
 }

@@ -12,6 +12,8 @@ export interface World {
   readonly environment: Environment;
   readonly fetch: Fetch;
   readonly clock: Clock;
+  /** The time of day; waits go by `clock`. */
+  wallClock(): Date;
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
   /** Data, and nothing else, goes to stdout. */

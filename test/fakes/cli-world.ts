@@ -133,6 +133,7 @@ export class CliWorld {
       environment: this.environment,
       fetch: (url, init) => this.#fetch(url, init),
       clock: this.clock,
+      wallClock: () => new Date(2026, 0, 31, 12, 30, Math.floor(this.clock.now() / 1_000)),
       signal: interrupt.signal,
       out: (text) => {
         said.out += text;

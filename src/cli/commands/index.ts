@@ -7,6 +7,7 @@ import type { Command } from "../command.ts";
 import { cat } from "./cat.ts";
 import { completion } from "./completion.ts";
 import { destroy } from "./destroy.ts";
+import { events } from "./events.ts";
 import { fdForward } from "./fd-forward.ts";
 import { help } from "./help.ts";
 import { isActive, isFailed } from "./is-active.ts";
@@ -47,6 +48,7 @@ export const COMMANDS: readonly Command[] = [
   status,
   show,
   journal,
+  events,
   ssh,
   fdForward,
   completion,
