@@ -135,5 +135,5 @@ function describeKey(option: ConfigOption<unknown>): Block {
 function describeForeign(option: ConfigOption<unknown>): Block {
   const { effect } = option;
   if (effect.kind === "active") return term(option.key, option.help);
-  return term(option.key, `${option.help} ${effect.kind === "refused" ? "Refused" : "Ignored"}: ${effect.why}.`);
+  return term(option.key, `${option.help} Ignored: ${effect.why}.`);
 }
