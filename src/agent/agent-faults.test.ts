@@ -167,8 +167,8 @@ test("another host with this machine-id: fatal, and no unit is touched", async (
   other.start();
   await world.run();
   await world.schedule("theirs.service", SLEEP);
-  const own = new FakeUnitManager();
-  await own.load({ name: "mine.service", text: SLEEP, install: false });
+  const own = new FakeUnitManager({ clock: world.registry.clock });
+  await own.load({ name: "mine.service", text: SLEEP, install: false, fenced: false });
   world.agent = world.makeAgent(undefined, own);
   world.agent.start();
   await world.run(10_000);

@@ -27,6 +27,7 @@ import type {
 } from "../registry/types.ts";
 import { Backoff } from "./backoff.ts";
 import { Executor } from "./executor.ts";
+import { FenceKeeper } from "./fence.ts";
 import { JobLimit } from "./job-limit.ts";
 import { Membership, type MembershipPace } from "./membership.ts";
 import { Reloader } from "./reloader.ts";
@@ -77,6 +78,7 @@ const RETRY_LAST_MS = 2000;
 
 export class Agent {
   readonly #options: AgentOptions;
+  readonly #fence: FenceKeeper;
   readonly #jobs: JobLimit;
   readonly #runner: Runner;
   readonly #reporter: Reporter;
@@ -89,6 +91,8 @@ export class Agent {
   #connected = false;
   #scheduleKnown = false;
   #fatal = false;
+  /** The fence fired: units are read again as soon as the schedule was. */
+  #wasFenced = false;
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -97,6 +101,13 @@ export class Agent {
     const texts = new UnitTexts(registry, requestTimeoutMs);
     const onChange = (name: string) => this.#reporter.mark(name);
     this.#jobs = new JobLimit(clock);
+    this.#fence = new FenceKeeper({
+      units,
+      clock,
+      log,
+      isNeeded: () => this.#runner.holdsFenced,
+      onFired: () => this.#fenced(),
+    });
     const executor = new Executor({
       units,
       text: (hash, signal) => texts.get(hash, signal),
@@ -104,6 +115,7 @@ export class Agent {
       log,
       jobs: this.#jobs,
       reloader: new Reloader(() => units.reload()),
+      fence: this.#fence,
       onChange,
     });
     this.#runner = new Runner({ machineId: options.registration().id, executor, clock, log, onChange });
@@ -114,6 +126,7 @@ export class Agent {
       registration: options.registration,
       pace: this.#pace(config.agentTtlMs),
       onSession: (session) => this.#registered(session),
+      onRenewed: (sentMs, ttlMs) => this.#fence.renewed(sentMs, ttlMs),
       onLost: () => this.#reporter.detach(),
       onTaken: (error) => this.#taken(error),
     });
@@ -191,6 +204,15 @@ export class Agent {
     this.#watching ??= this.#followSchedule();
   }
 
+  /**
+   * systemd has stopped units. What this agent believes to be scheduled here may be older than that: another machine may have
+   * them by now. So the schedule is read anew first, and only then what is left of them here.
+   */
+  #fenced(): void {
+    this.#wasFenced = true;
+    this.#watch?.close();
+  }
+
   #taken(error: RegistryError): void {
     this.#fatal = true;
     this.#stop.abort();
@@ -234,6 +256,7 @@ export class Agent {
     while (!signal.aborted) {
       const watch = registry.watchSchedule(registration().id);
       this.#watch = watch;
+      let isFirst = true;
       try {
         for await (const scheduled of watch) {
           if (signal.aborted) break;
@@ -242,6 +265,11 @@ export class Agent {
           backoff.reset();
           this.#scheduleKnown = true;
           this.#runner.want(scheduled);
+          if (isFirst && this.#wasFenced) {
+            this.#wasFenced = false;
+            this.#adopt();
+          }
+          isFirst = false;
         }
       } catch (error) {
         if (failures++ === 0 && !signal.aborted) {

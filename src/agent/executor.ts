@@ -14,6 +14,7 @@
  */
 import type { Clock } from "../lib/clock.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
+import type { FenceKeeper } from "./fence.ts";
 import type { JobLimit } from "./job-limit.ts";
 import type { Latch } from "./latch.ts";
 import type { Task } from "./plan.ts";
@@ -29,6 +30,7 @@ export interface ExecutorOptions {
   readonly log: Log;
   readonly jobs: JobLimit;
   readonly reloader: Reloader;
+  readonly fence: Pick<FenceKeeper, "guard">;
   /** The record has changed outside a task: a job has ended. */
   readonly onChange: (name: string) => void;
 }
@@ -102,6 +104,7 @@ export class Executor {
     } else if (need === "later") this.#reloadWanted = true;
     record.hash = hash;
     record.launched = false;
+    record.fenced = file.fenced;
     record.condition = DORMANT;
     record.problem = undefined;
     if (!context.startFollows) await this.#look(record);
@@ -127,6 +130,7 @@ export class Executor {
 
   async #start(record: UnitRecord, context: TaskContext): Promise<void> {
     await context.loads.opened;
+    if (record.fenced) await this.#options.fence.guard(record.name);
     const before = record.condition;
     await this.#order(record, "start");
     record.launched = true;

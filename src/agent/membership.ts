@@ -41,6 +41,8 @@ export interface MembershipOptions {
   readonly registration: () => MachineRegistration;
   readonly pace: MembershipPace;
   readonly onSession: (session: MachineSession) => void;
+  /** A heartbeat, or the registration, that was sent at `sentMs` was answered: the lease lives for `ttlMs` from then at least. */
+  readonly onRenewed: (sentMs: number, ttlMs: number) => void;
   readonly onLost: () => void;
   readonly onTaken: (error: RegistryError) => void;
 }
@@ -111,7 +113,9 @@ export class Membership {
       this.#isOutdated = false;
       try {
         const registration = this.#options.registration();
+        const sentMs = clock.now();
         const session = await registry.register(registration, ttlMs, { signal, timeoutMs: ttlMs });
+        this.#options.onRenewed(sentMs, session.ttlMs);
         log.info("Registered this machine", { machineId: registration.id, ttlMs });
         return session;
       } catch (error) {
@@ -139,6 +143,7 @@ export class Membership {
       const sentMs = clock.now();
       try {
         await session.heartbeat({ signal, timeoutMs: Math.max(heartbeatMs, ttlMs / 2) });
+        this.#options.onRenewed(sentMs, session.ttlMs);
         if (failures > 0) log.notice("Reached the store again", { failures });
         failures = 0;
       } catch (error) {

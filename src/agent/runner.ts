@@ -64,6 +64,12 @@ export class Runner {
     return this.#records.keys();
   }
 
+  /** Whether any unit that is held is fenced. */
+  get holdsFenced(): boolean {
+    for (const record of this.#records.values()) if (record.fenced && record.hash !== null) return true;
+    return false;
+  }
+
   report(name: string): UnitReport | undefined {
     const record = this.#records.get(name);
     return record && reportOf(record, this.#options.machineId, this.#wanted?.get(name));
@@ -83,6 +89,7 @@ export class Runner {
       const isUnlinked = record.condition.load === "not-found" && record.condition.active === "inactive";
       record.hash = file === undefined ? null : isUnlinked ? UNLINKED : file.hash;
       record.launched = file?.launched ?? false;
+      record.fenced = file?.fenced ?? false;
       this.#options.onChange(name);
     }
     this.#adopted = true;

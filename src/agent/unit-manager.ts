@@ -37,6 +37,8 @@ export interface HeldUnit {
   readonly hash: string;
   /** systemd accepted our order to start it, and no order to stop it came after. */
   readonly launched: boolean;
+  /** It was loaded as a fenced one. */
+  readonly fenced: boolean;
 }
 
 export interface UnitFile {
@@ -44,7 +46,12 @@ export interface UnitFile {
   readonly text: string;
   /** The file has an [Install] section: enable it, at runtime only. */
   readonly install: boolean;
+  /** Fence=strict: it is among those that the fence stops. */
+  readonly fenced: boolean;
 }
+
+/** `fired`: since it was armed last, or by an earlier process, the fence has stopped what it guards. Told once. */
+export type FenceState = "kept" | "fired";
 
 /**
  * Whether systemd must read its unit files again after a load, or an unload.
@@ -82,6 +89,11 @@ export interface UnitManager {
   stop(name: string): Promise<Order>;
   /** Stops the unit, waits for that, disables it, forgets its failure, and deletes the file. Not held: nothing to do. */
   unload(name: string): Promise<ReloadNeed>;
+  /**
+   * Arms the fence anew: once this time is over, systemd stops every fenced unit that is held and takes its launched mark away,
+   * whether this process lives or not. A fence that is at work is called off first: the lease lives.
+   */
+  armFence(afterMs: number): Promise<FenceState>;
   /** Returns the unsubscribe. */
   subscribe(listener: UnitManagerListener): () => void;
 }

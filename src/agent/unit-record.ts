@@ -15,6 +15,8 @@ export interface UnitRecord {
   /** The file that is held; null: none. */
   hash: string | null;
   launched: boolean;
+  /** What is held is stopped by systemd when this machine's lease is not renewed. */
+  fenced: boolean;
   condition: UnitCondition;
   /** What was wanted when this unit was last planned; what goes wrong went wrong with that. */
   planned: GivenOrder | undefined;
@@ -44,6 +46,7 @@ export function newRecord(name: string): UnitRecord {
     name,
     hash: null,
     launched: false,
+    fenced: false,
     condition: ABSENT,
     planned: undefined,
     problem: undefined,

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { fenceOf } from "../model/requirements.ts";
 import { serializeUnitFile, unitHash } from "../model/unit-file.ts";
 import type { AgentRegistry } from "../registry/types.ts";
 import { Semaphore } from "./semaphore.ts";
@@ -14,6 +15,8 @@ export interface UnitText {
   readonly text: string;
   /** It has an [Install] section. */
   readonly install: boolean;
+  /** Fence=strict. */
+  readonly fenced: boolean;
 }
 
 /** Reads of the store at a time: a machine that is given a thousand units at once is not to flood the leader. */
@@ -51,6 +54,10 @@ export class UnitTexts {
     if (unitHash(options) !== hash) {
       throw new UnitTextError(`Cannot use unit file ${hash}: its content in the store has another hash`);
     }
-    return { text: serializeUnitFile(options), install: options.some((option) => option.section === "Install") };
+    return {
+      text: serializeUnitFile(options),
+      install: options.some((option) => option.section === "Install"),
+      fenced: fenceOf(options) === "strict",
+    };
   }
 }

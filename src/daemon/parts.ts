@@ -14,6 +14,7 @@ import type { Log } from "../lib/log.ts";
 import { systemClock } from "../platform/clock.ts";
 import { type DataIdentity, ETCD_CLUSTER, type NamedCluster, openDataDir } from "../platform/data-dir.ts";
 import { defaultAddress } from "../platform/host-facts.ts";
+import { monotonicMicroseconds } from "../platform/libc.ts";
 import { openEtcdStore } from "./etcd-store.ts";
 import { findPlace, type Place } from "./place.ts";
 import { StartError, whileStarting } from "./start-error.ts";
@@ -40,7 +41,13 @@ export async function openParts(options: PartsOptions): Promise<Parts> {
   const place = findPlace(config, defaultAddress);
   const data = await openDataDir(config.dataDir, clusterOf(config, place));
   const units = await whileStarting("Preparing to run units", adviceOnSystemd, () =>
-    connectSystemd({ unitsDirectory: config.unitsDirectory, clock: systemClock, log, scope }),
+    connectSystemd({
+      unitsDirectory: config.unitsDirectory,
+      clock: systemClock,
+      monotonicUs: monotonicMicroseconds,
+      log,
+      scope,
+    }),
   );
   try {
     return { place, data, units, store: await openStore(options, place, data) };

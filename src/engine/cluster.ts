@@ -43,6 +43,8 @@ export interface Host {
   readonly machine: Machine | null;
   /** Not registered, and its kernel is silent: what it holds is to be placed elsewhere. */
   readonly dead: boolean;
+  /** Not registered for so long that it has surely stopped its fenced units, dead or not. */
+  readonly fenced: boolean;
   readonly units: ReadonlyMap<string, Unit>;
   /** Those of `units` that keep some newcomers away. */
   readonly conflicting: ReadonlyMap<string, Unit>;
@@ -55,6 +57,7 @@ export interface Host {
 interface MutableHost extends Host {
   machine: Machine | null;
   dead: boolean;
+  fenced: boolean;
   readonly units: Map<string, Unit>;
   readonly conflicting: Map<string, Unit>;
   readonly replacing: Map<string, Unit>;
@@ -82,6 +85,8 @@ export class Cluster {
   readonly #scheduledOn = new Map<string, Set<MachineId>>();
   /** Registered no more, not known to be dead, and not empty. */
   readonly #missing = new Set<MachineId>();
+  /** Registered no more, not empty, and perhaps at work on units that are fenced. */
+  readonly #unfenced = new Set<MachineId>();
 
   unit(name: string): Unit | undefined {
     return this.#units.get(name);
@@ -125,6 +130,9 @@ export class Cluster {
   missing(): ReadonlySet<MachineId> {
     return this.#missing;
   }
+  unfenced(): ReadonlySet<MachineId> {
+    return this.#unfenced;
+  }
   get isClean(): boolean {
     return this.dirty.size + this.urgent.size + this.pairs.size + this.offers.size === 0;
   }
@@ -135,6 +143,7 @@ export class Cluster {
     this.#reindex(host, () => {
       host.machine = machine;
       host.dead = false;
+      host.fenced = false;
     });
     for (const name of this.waiting) this.staleReasons.add(name);
     for (const name of this.stranded) this.staleReasons.add(name);
@@ -152,6 +161,15 @@ export class Cluster {
     if (host === undefined || host.machine !== null) return;
     host.dead = true;
     this.#lookAtAll(host);
+    this.#settle(host);
+  }
+
+  /** Says that a machine that is not registered has stopped its fenced units. */
+  markFenced(id: MachineId): void {
+    const host = this.#hosts.get(id);
+    if (host === undefined || host.machine !== null) return;
+    host.fenced = true;
+    for (const unit of host.units.values()) if (unit.needs.fenced && !unit.needs.global) this.dirty.add(unit.name);
     this.#settle(host);
   }
 
@@ -337,6 +355,7 @@ export class Cluster {
         id,
         machine: null,
         dead: false,
+        fenced: false,
         units: new Map(),
         conflicting: new Map(),
         replacing: new Map(),
@@ -355,11 +374,14 @@ export class Cluster {
     if (host.machine !== null) this.#byLoad.set(loadKey(host), host);
   }
 
-  /** Keeps `missing` true, and drops a machine that is not registered and holds nothing. */
+  /** Keeps `missing` and `unfenced` true, and drops a machine that is not registered and holds nothing. */
   #settle(host: MutableHost): void {
     const isEmpty = host.units.size === 0 && host.scheduled.size === 0;
-    if (host.machine === null && !host.dead && !isEmpty) this.#missing.add(host.id);
+    const isAway = host.machine === null && !isEmpty;
+    if (isAway && !host.dead) this.#missing.add(host.id);
     else this.#missing.delete(host.id);
+    if (isAway && !host.fenced) this.#unfenced.add(host.id);
+    else this.#unfenced.delete(host.id);
     if (host.machine === null && isEmpty && this.#hosts.get(host.id) === host) this.#hosts.delete(host.id);
   }
 }

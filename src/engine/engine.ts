@@ -30,6 +30,7 @@ import {
 } from "../registry/types.ts";
 import { Cluster } from "./cluster.ts";
 import { DeathWatch, type DeathWatchConfig } from "./deaths.ts";
+import { FenceWatch } from "./fences.ts";
 import { EngineMetrics } from "./metrics.ts";
 import { readNeeds } from "./needs.ts";
 import { type Plan, plan } from "./plan.ts";
@@ -74,6 +75,7 @@ const RETRY_MAX_MS = 2_000;
 export class Engine {
   readonly #options: EngineOptions;
   readonly #deaths: DeathWatch;
+  readonly #fences: FenceWatch;
   readonly #metrics: EngineMetrics;
   readonly #stop = new AbortController();
   #cluster = new Cluster();
@@ -95,6 +97,10 @@ export class Engine {
         this.#cluster.markDead(id);
         this.#wake.abort();
       },
+    });
+    this.#fences = new FenceWatch(options.clock, (id) => {
+      this.#cluster.markFenced(id);
+      this.#wake.abort();
     });
   }
 
@@ -124,12 +130,14 @@ export class Engine {
       while (!signal.aborted) {
         this.#wake = new AbortController();
         this.#deaths.update(this.#cluster.missing());
+        this.#fences.update(this.#cluster.unfenced());
         if (this.#cluster.isClean) await this.#idle();
         else await this.#round();
       }
     } finally {
       this.#unsubscribe?.();
       this.#deaths.stop();
+      this.#fences.stop();
     }
   }
 

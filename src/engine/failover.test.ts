@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { EngineWorld, GRACE_MS, TTL_MS } from "../../test/fakes/engine-world.ts";
 import { machineId } from "../../test/fakes/registry-world.ts";
+import { FENCE_OVER_MS } from "../model/fence.ts";
 import { becomeEngine, KvError } from "../registry/index.ts";
 
 let world: EngineWorld;
@@ -66,6 +67,43 @@ describe("a machine that is gone", () => {
     await world.pass(20_000, [2]);
     world.probe.alive.delete(1);
     await world.pass(3_000, [2]);
+    expect(world.where("a.service")).toBe(2);
+  });
+
+  test("a fenced unit stays until its machine has stopped it, also when the machine is dead long before", async () => {
+    await world.join(1);
+    await world.launch("a.service", "Fence=strict");
+    await world.launch("b.service");
+    await world.join(2);
+    await world.pass(TTL_MS + FENCE_OVER_MS - 500, [2]);
+    expect([world.where("a.service"), world.where("b.service")]).toEqual([1, 2]);
+    await world.pass(1_000, [2]);
+    expect(world.where("a.service")).toBe(2);
+  });
+
+  test("a fenced unit need not wait for the daemon: its machine has stopped it, and lives", async () => {
+    await world.join(1);
+    await world.launch("a.service", "Fence=strict");
+    await world.launch("b.service");
+    await world.join(2);
+    world.probe.alive.add(1);
+    await world.pass(TTL_MS + FENCE_OVER_MS - 500, [2]);
+    expect(world.where("a.service")).toBe(1);
+    await world.pass(1_000, [2]);
+    expect([world.where("a.service"), world.where("b.service")]).toEqual([2, 1]);
+  });
+
+  test("a fenced unit of a machine that comes back in time stays; gone again, the time begins anew", async () => {
+    await world.join(1);
+    await world.launch("a.service", "Fence=strict");
+    await world.join(2);
+    await world.pass(TTL_MS + FENCE_OVER_MS - 2_000, [2]);
+    await world.join(1);
+    await world.pass(10_000, [1, 2]);
+    expect(world.where("a.service")).toBe(1);
+    await world.pass(TTL_MS + FENCE_OVER_MS - 1_500, [2]);
+    expect(world.where("a.service")).toBe(1);
+    await world.pass(2_000, [2]);
     expect(world.where("a.service")).toBe(2);
   });
 

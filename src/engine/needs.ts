@@ -20,6 +20,8 @@ export interface Needs {
   readonly conflicts: readonly Glob[];
   readonly replaces: readonly Glob[];
   readonly global: boolean;
+  /** Fence=strict: it may go elsewhere only when its machine has surely stopped it. */
+  readonly fenced: boolean;
 }
 
 /** Shared by all units without a placement section, which are most of them. */
@@ -31,13 +33,17 @@ const NO_NEEDS: Needs = {
   conflicts: [],
   replaces: [],
   global: false,
+  fenced: false,
 };
 
 export function readNeeds(unitName: string, options: readonly UnitOption[] | undefined): Needs {
   if (options === undefined) return { ...NO_NEEDS, problem: "Its unit file is not in the registry: submit it again" };
   if (!options.some((option) => (PLACEMENT_SECTIONS as readonly string[]).includes(option.section))) return NO_NEEDS;
   try {
-    const { machineIds, machineOf, metadata, conflicts, replaces, global } = parseRequirements(unitName, options);
+    const { machineIds, machineOf, metadata, conflicts, replaces, global, fence } = parseRequirements(
+      unitName,
+      options,
+    );
     return {
       problem: null,
       machineIds,
@@ -46,6 +52,7 @@ export function readNeeds(unitName: string, options: readonly UnitOption[] | und
       conflicts: conflicts.map(globFor),
       replaces: replaces.map(globFor),
       global,
+      fenced: fence === "strict",
     };
   } catch (error) {
     return { ...NO_NEEDS, problem: reasonOf(error) };

@@ -158,7 +158,10 @@ class Planner {
   #whyMove(unit: Unit): string | null {
     if (unit.place === null) return "It was placed nowhere";
     const host = this.#cluster.host(unit.place);
-    if (host === undefined || host.dead) return `Its machine ${shortMachineId(unit.place)} is dead`;
+    if (host === undefined || hasLost(host, unit)) {
+      const isFenced = host !== undefined && !host.dead;
+      return `Its machine ${shortMachineId(unit.place)} ${isFenced ? "is away, and has stopped it" : "is dead"}`;
+    }
     if (host.machine === null) return null;
     const reason = whyLeave(this.#cluster, unit, host);
     return reason === null ? null : `Cannot stay on ${shortMachineId(host.id)} (${reason})`;
@@ -230,7 +233,7 @@ class Planner {
       const unit = this.#cluster.unit(name);
       if (unit === undefined || unit.place === unit.job.machine) continue;
       const from = unit.job.machine === null ? undefined : this.#cluster.host(unit.job.machine);
-      const fromIsGone = from?.dead ?? false;
+      const fromIsGone = from !== undefined && hasLost(from, unit);
       placements.push({ job: unit.job, to: unit.place, reason, fromIsGone });
     }
     for (const name of this.#reasons.keys()) if (!this.#cluster.waiting.has(name)) this.#reasons.delete(name);
@@ -255,6 +258,11 @@ class Planner {
     }
     return corrections;
   }
+}
+
+/** Whether what this machine ran of the unit, if it ran it, is over: it may run elsewhere. */
+function hasLost(host: Host, unit: Unit): boolean {
+  return unit.needs.fenced ? host.fenced : host.dead;
 }
 
 function orderFor(unit: Unit): Scheduled | null {

@@ -5,7 +5,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { PLACEMENT_OPTIONS, parseRequirements, unitWarnings, unknownOptions } from "./requirements.ts";
+import { fenceOf, PLACEMENT_OPTIONS, parseRequirements, unitWarnings, unknownOptions } from "./requirements.ts";
 import { parseUnitFile, UnitFileError, UnitOptionsError } from "./unit-file.ts";
 
 const ID = "0123456789abcdef0123456789abcdef";
@@ -85,6 +85,13 @@ describe("options and spellings", () => {
   test("Fence", () => {
     expect(read("Fence=strict", { section: "X-Flt" }).fence).toBe("strict");
     expect(read("Fence=none").fence).toBe("none");
+    expect(fenceOf([{ section: "X-Flt", name: "Fence", value: '"strict"' }])).toBe("strict");
+    expect(fenceOf([{ section: "Service", name: "Fence", value: "strict" }])).toBe("none");
+    const stubborn = { section: "Unit", name: "RefuseManualStop", value: "yes" };
+    const fenced = { section: "X-Flt", name: "Fence", value: "strict" };
+    expect(() => parseRequirements("a.service", [stubborn, fenced])).toThrow(
+      "Cannot use Fence=strict in [X-Flt] with RefuseManualStop in [Unit]",
+    );
     expect(() => read("Fence=maybe")).toThrow('Cannot use Fence=maybe in [X-Fleet]: use "strict" or "none"');
   });
   test("[X-Flt] is the same section", () => {

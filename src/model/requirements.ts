@@ -96,9 +96,10 @@ export function parseRequirements(unitName: string, options: readonly UnitOption
     conflicts: conflicts.map((glob) => glob.pattern),
     replaces: replaces.map((glob) => glob.pattern),
     global: isTrue(plainValues(values, "Global", name, section).at(-1)),
-    fence: fenceValue(plainValues(values, "Fence", name, section).at(-1), section),
+    fence: fenceOf(options),
   };
   refuseContradictions(requirements, section);
+  refuseUnstoppable(requirements, options, section);
   refuseOwnPeers(machineOf, "Conflicts", conflicts, section);
   refuseOwnPeers(machineOf, "Replaces", replaces, section);
   return requirements;
@@ -246,7 +247,12 @@ function isTrue(word: string | undefined): boolean {
   return word !== undefined && TRUE_WORDS.includes(word.toLowerCase());
 }
 
-function fenceValue(word: string | undefined, section: string): Fence {
+/** What a unit file says of Fence; throws UnitOptionsError for another word. */
+export function fenceOf(options: readonly UnitOption[]): Fence {
+  const values = placementValues(options).get("Fence") ?? [];
+  if (values.length === 0) return "none";
+  const section = placementSection(options);
+  const word = values.flatMap((value) => splitValues(value, "words", `Fence in [${section}]`)).at(-1);
   if (word === undefined || word === "none" || word === "strict") {
     return word ?? "none";
   }
@@ -265,6 +271,16 @@ function refuseContradictions(requirements: Requirements, section: string): void
     if (asked.get(one) && asked.get(other)) {
       throw new UnitOptionsError(`Cannot use ${one} with ${other} in [${section}]: ${reason}. Remove one of them`);
     }
+  }
+}
+
+/** The fence stops the unit as an operator would. */
+function refuseUnstoppable({ fence }: Requirements, options: readonly UnitOption[], section: string): void {
+  const said = options.findLast((option) => option.section === "Unit" && option.name === "RefuseManualStop")?.value;
+  if (fence === "strict" && said !== undefined && TRUE_WORDS.includes(said.trim().toLowerCase())) {
+    throw new UnitOptionsError(
+      `Cannot use Fence=strict in [${section}] with RefuseManualStop in [Unit]: a fenced unit must be stoppable. Remove one of them`,
+    );
   }
 }
 

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
   connectSystemd,
   HOST_SCOPE,
+  type SystemdOptions,
   type SystemdUnitManager,
   unitDependencies,
   unitJournal,
@@ -20,6 +21,7 @@ import { stopIntent } from "../../src/agent/systemd/stop-intent.ts";
 import { SILENT_LOG } from "../../src/lib/log.ts";
 import { parseUsageSample, type UsageSample } from "../../src/model/usage.ts";
 import { systemClock } from "../../src/platform/clock.ts";
+import { monotonicMicroseconds } from "../../src/platform/libc.ts";
 
 const SLEEP = "[Service]\nExecStart=/bin/sleep 1000\n";
 const TALKING = "[Service]\nExecStart=/bin/sh -c 'echo one; echo two; exec sleep 1000'\n";
@@ -50,6 +52,10 @@ function children(): string {
   return Bun.spawnSync(["pgrep", "--parent", String(process.pid), "journalctl"]).stdout.toString();
 }
 
+export function testSystemd(unitsDirectory: string): SystemdOptions {
+  return { unitsDirectory, clock: systemClock, monotonicUs: monotonicMicroseconds, log: SILENT_LOG };
+}
+
 export function systemdContract(unitsDirectory: string): void {
   for (const kind of ["system", "private"] as const) {
     describe(`a lost connection to systemd over the ${kind} socket`, () => {
@@ -57,7 +63,7 @@ export function systemdContract(unitsDirectory: string): void {
       let events: string[];
       let wake: () => void;
       beforeAll(async () => {
-        units = await connectSystemd({ unitsDirectory, clock: systemClock, log: SILENT_LOG, kinds: [kind] });
+        units = await connectSystemd({ ...testSystemd(unitsDirectory), kinds: [kind] });
         events = [];
         wake = () => {};
         units.subscribe({
@@ -67,8 +73,8 @@ export function systemdContract(unitsDirectory: string): void {
             wake();
           },
         });
-        await units.load({ name: "lost.service", text: NEVER_READY, install: false });
-        await units.load({ name: "kept.service", text: SLEEP, install: false });
+        await units.load({ name: "lost.service", text: NEVER_READY, install: false, fenced: false });
+        await units.load({ name: "kept.service", text: SLEEP, install: false, fenced: false });
         await (await units.start("kept.service")).done;
       });
       afterAll(async () => {
@@ -107,8 +113,8 @@ export function systemdContract(unitsDirectory: string): void {
     const { signal } = new AbortController();
     let units: SystemdUnitManager;
     beforeAll(async () => {
-      units = await connectSystemd({ unitsDirectory, clock: systemClock, log: SILENT_LOG });
-      await units.load({ name, text: TALKING, install: false });
+      units = await connectSystemd(testSystemd(unitsDirectory));
+      await units.load({ name, text: TALKING, install: false, fenced: false });
       await (await units.start(name)).done;
     });
     afterAll(async () => {
@@ -194,15 +200,75 @@ export function systemdContract(unitsDirectory: string): void {
     });
   });
 
+  describe("the fence", () => {
+    const FENCE_MS = 1500;
+    let units: SystemdUnitManager;
+    let startedAt: number;
+    async function launchFenced(name: string, text: string): Promise<void> {
+      units = await connectSystemd(testSystemd(unitsDirectory));
+      await units.load({ name, text, install: false, fenced: true });
+      await (await units.start(name)).done;
+      startedAt = performance.now();
+      expect(await units.armFence(FENCE_MS)).toBe("kept");
+    }
+    /** Asks systemctl, since a connection may be gone; returns how long it took. */
+    async function untilStopped(name: string): Promise<number> {
+      while (Bun.spawnSync(["systemctl", "is-active", name]).exitCode === 0) await Bun.sleep(20);
+      return performance.now() - startedAt;
+    }
+    async function end(): Promise<void> {
+      const again = await connectSystemd(testSystemd(unitsDirectory));
+      expect(await again.armFence(60_000)).toBe("fired");
+      for (const unit of await again.held()) await again.unload(unit.name);
+      again.close();
+    }
+
+    test("fires without us, however often systemd reads its files or begins anew", async () => {
+      await launchFenced("fenced.service", SLEEP);
+      units.close();
+      for (const verb of ["daemon-reload", "daemon-reload", "daemon-reexec", "daemon-reload"]) {
+        await Bun.sleep(FENCE_MS / 8);
+        systemctl(verb);
+      }
+      const tookMs = await untilStopped("fenced.service");
+      expect(tookMs).toBeGreaterThan(FENCE_MS);
+      expect(tookMs).toBeLessThan(FENCE_MS + 900);
+      await end();
+    });
+
+    test("an earlier process's timer is stopped by the first of ours", async () => {
+      await launchFenced("fenced.service", SLEEP);
+      units.close();
+      units = await connectSystemd(testSystemd(unitsDirectory));
+      expect(await units.armFence(2 * FENCE_MS)).toBe("kept");
+      const timers = Bun.spawnSync(["systemctl", "list-units", "--plain", "--no-legend", "flt-fence@*.timer"]);
+      expect(timers.stdout.toString().trim().split("\n")).toHaveLength(1);
+      expect(await untilStopped("fenced.service")).toBeGreaterThan(2 * FENCE_MS);
+      units.close();
+      await end();
+    });
+
+    test("kills what does not stop in time", async () => {
+      const name = "stubborn.service";
+      await launchFenced(name, "[Service]\nExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done'\n");
+      await untilStopped(name);
+      while (Bun.spawnSync(["systemctl", "is-active", name]).stdout.toString() === "deactivating\n")
+        await Bun.sleep(20);
+      expect(performance.now() - startedAt).toBeLessThan(FENCE_MS + 6_000);
+      units.close();
+      await end();
+    }, 15_000);
+  });
+
   test("stopIntent() of a process that nobody stops is none", async () => {
     expect(await stopIntent({ pid: process.pid, clock: systemClock, log: SILENT_LOG })).toBe("none");
   });
   for (const verb of ["stop", "restart"] as const) {
     test(`stopIntent() of a service in systemctl ${verb} is ${verb}`, async () => {
-      const units = await connectSystemd({ unitsDirectory, clock: systemClock, log: SILENT_LOG });
+      const units = await connectSystemd(testSystemd(unitsDirectory));
       const name = `intent-${verb}.service`;
       const text = "[Service]\nExecStart=/bin/sleep 1000\nExecStop=/bin/sleep 1\n";
-      await units.load({ name, text, install: false });
+      await units.load({ name, text, install: false, fenced: false });
       await (await units.start(name)).done;
       const pid = Number(
         Bun.spawnSync(["systemctl", "show", "--property=MainPID", "--value", name]).stdout.toString().trim(),

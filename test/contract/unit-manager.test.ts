@@ -5,16 +5,15 @@
  * @module
  */
 import { connectSystemd } from "../../src/agent/systemd/index.ts";
-import { SILENT_LOG } from "../../src/lib/log.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { FakeUnitManager } from "../fakes/unit-manager.ts";
-import { systemdContract } from "./systemd.ts";
+import { systemdContract, testSystemd } from "./systemd.ts";
 import { type Subject, unitManagerContract } from "./unit-manager.ts";
 
 const HOST_UNIT = "systemd-journald.service";
 
 unitManagerContract("fake", async () => ({
-  units: new FakeUnitManager({ hostUnits: [HOST_UNIT] }),
+  units: new FakeUnitManager({ clock: systemClock, hostUnits: [HOST_UNIT] }),
   hostUnit: HOST_UNIT,
   close: async () => {},
 }));
@@ -23,7 +22,7 @@ const unitsDirectory = process.env.FLT_TEST_SYSTEMD;
 if (unitsDirectory !== undefined) {
   for (const kind of ["system", "private"] as const) {
     unitManagerContract(`systemd over the ${kind} socket`, async (): Promise<Subject> => {
-      const units = await connectSystemd({ unitsDirectory, clock: systemClock, log: SILENT_LOG, kinds: [kind] });
+      const units = await connectSystemd({ ...testSystemd(unitsDirectory), kinds: [kind] });
       return { units, hostUnit: HOST_UNIT, close: async () => units.close() };
     });
   }

@@ -19,6 +19,7 @@ const ONESHOT = "[Service]\nType=oneshot\nExecStart=/bin/true\n";
 const FAILING = "[Service]\nType=oneshot\nExecStart=/bin/false\n";
 const NEVER_READY = "[Service]\nType=notify\nTimeoutStartSec=infinity\nExecStart=/bin/sleep 1000\n";
 const WITH_INSTALL = `${SLEEP}\n[Install]\nWantedBy=multi-user.target\n`;
+const FENCED = `${SLEEP}\n[X-Flt]\nFence=strict\n`;
 const BAD_INSTALL = `${SLEEP}\n[Install]\nWantedBy=/bad/name\n`;
 
 let counter = 0;
@@ -64,7 +65,12 @@ export function unitManagerContract(title: string, make: () => Promise<Subject>)
       }
     }
     async function load(name: string, text: string): Promise<string> {
-      return await units.load({ name, text, install: text.includes("[Install]") });
+      return await units.load({
+        name,
+        text,
+        install: text.includes("[Install]"),
+        fenced: text.includes("Fence=strict"),
+      });
     }
     async function start(name: string): Promise<string> {
       return await (await units.start(name)).done;
@@ -80,7 +86,7 @@ export function unitManagerContract(title: string, make: () => Promise<Subject>)
       const name = fresh();
       expect(await load(name, SLEEP)).toBe("none");
       const hash = createHash("sha1").update(SLEEP).digest("hex");
-      expect(await heldOf(name)).toEqual({ name, hash, launched: false });
+      expect(await heldOf(name)).toEqual({ name, hash, launched: false, fenced: false });
       expect(await stateOf(name)).toEqual({ load: "loaded", active: "inactive", sub: "dead" });
     });
 
@@ -244,6 +250,35 @@ export function unitManagerContract(title: string, make: () => Promise<Subject>)
       const before = heard.length;
       expect(await start(name)).toBe("done");
       expect(heard.length).toBe(before);
+    });
+
+    test("a fence that nobody puts off stops the fenced units, and says so once", async () => {
+      const [fenced, free] = [fresh(), fresh()];
+      await load(fenced, FENCED);
+      await load(free, SLEEP);
+      await start(fenced);
+      await start(free);
+      expect(await units.armFence(200)).toBe("kept");
+      await untilActive(fenced, "inactive");
+      expect(await heldOf(fenced)).toMatchObject({ launched: false, fenced: true });
+      expect(await heldOf(free)).toMatchObject({ launched: true, fenced: false });
+      expect((await stateOf(free))?.active).toBe("active");
+      expect(await units.armFence(60_000)).toBe("fired");
+      expect(await units.armFence(60_000)).toBe("kept");
+      expect(await start(fenced)).toBe("done");
+      expect((await stateOf(fenced))?.active).toBe("active");
+    });
+
+    test("a fence that is put off fires later", async () => {
+      const name = fresh();
+      await load(name, FENCED);
+      await start(name);
+      const begin = performance.now();
+      await units.armFence(200);
+      await units.armFence(700);
+      await untilActive(name, "inactive");
+      expect(performance.now() - begin).toBeGreaterThan(690);
+      expect(await units.armFence(60_000)).toBe("fired");
     });
 
     test("a hundred units at once", async () => {

@@ -6,11 +6,12 @@
 import { Agent } from "../../src/agent/agent.ts";
 import type { UnitManager } from "../../src/agent/unit-manager.ts";
 import { SILENT_LOG } from "../../src/lib/log.ts";
+import { decodeText } from "../../src/lib/text.ts";
 import type { JobState, UnitReport } from "../../src/model/states.ts";
 import { parseUnitFile } from "../../src/model/unit-file.ts";
 import { becomeEngine } from "../../src/registry/index.ts";
 import type { EngineSession, RegistryError } from "../../src/registry/types.ts";
-import { type Kv, KvError } from "../../src/store/kv.ts";
+import { type Kv, KvError, type Watch, type WatchRequest } from "../../src/store/kv.ts";
 import { machineId, RegistryWorld, registration } from "./registry-world.ts";
 import { FakeUnitManager } from "./unit-manager.ts";
 
@@ -21,18 +22,55 @@ export const OTHER_SLEEP = "[Service]\nExecStart=/bin/sleep 2000\n";
 export const FAILING = "[Service]\nType=oneshot\nExecStart=/bin/false\n";
 export const ONESHOT = "[Service]\nType=oneshot\nExecStart=/bin/true\n";
 export const NEVER_READY = "[Service]\nType=notify\nExecStart=/bin/sleep 1000\n";
+export const FENCED = `${SLEEP}\n[X-Flt]\nFence=strict\n`;
 export const SLOW_STOP = "[Service]\nExecStart=/bin/sleep 1000\nExecStop=/bin/sleep 1000\n";
 
 /** A store that can be out of reach. */
 class Outage {
   down = false;
+  #hearing = Promise.resolve();
+  #hear: () => void = () => {};
+
+  /** What is scheduled here is told late, as by a member that has to catch up: until listen(). */
+  deafen(): void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#hearing = promise;
+    this.#hear = resolve;
+  }
+  listen(): void {
+    this.#hear();
+  }
+
+  #late(watch: Watch): Watch {
+    const closed = Promise.withResolvers<void>();
+    const heard = () => Promise.race([this.#hearing, closed.promise]);
+    return {
+      ready: watch.ready,
+      requestProgress: () => watch.requestProgress(),
+      close: () => {
+        watch.close();
+        closed.resolve();
+      },
+      async *[Symbol.asyncIterator]() {
+        for await (const batch of watch) {
+          await heard();
+          yield batch;
+        }
+      },
+    };
+  }
 
   wrap(kv: Kv): Kv {
     return new Proxy(kv, {
       get: (target, key) => {
         const member = Reflect.get(target, key) as unknown;
         if (typeof member !== "function") return member;
-        if (key === "watch") return member.bind(target);
+        if (key === "watch") {
+          return (request: WatchRequest) => {
+            const watch = target.watch(request);
+            return decodeText(request.key).includes("/schedule/") ? this.#late(watch) : watch;
+          };
+        }
         return async (...args: unknown[]) => {
           if (this.down) throw new KvError("unavailable", "Cannot reach the store: no quorum");
           return await (member as (...all: unknown[]) => unknown).apply(target, args);
@@ -45,7 +83,7 @@ class Outage {
 export class AgentWorld {
   readonly registry: RegistryWorld;
   readonly outage: Outage;
-  readonly systemd = new FakeUnitManager({ hostUnits: ["ssh.service"] });
+  readonly systemd: FakeUnitManager;
   readonly fatal: RegistryError[] = [];
   /** What the agent's configuration says of its machine. */
   metadata: Readonly<Record<string, string>> = registration(1).metadata;
@@ -56,6 +94,7 @@ export class AgentWorld {
   private constructor(registry: RegistryWorld, outage: Outage, engine: EngineSession) {
     this.registry = registry;
     this.outage = outage;
+    this.systemd = new FakeUnitManager({ clock: registry.clock, hostUnits: ["ssh.service"] });
     this.#engine = engine;
     this.agent = this.makeAgent();
   }

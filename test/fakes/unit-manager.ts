@@ -17,6 +17,7 @@ import { createHash } from "node:crypto";
 import {
   ABSENT,
   DORMANT,
+  type FenceState,
   type HeldUnit,
   type JobResult,
   type Order,
@@ -27,10 +28,12 @@ import {
   UnitManagerError,
   type UnitManagerListener,
 } from "../../src/agent/unit-manager.ts";
+import type { Clock, Timer } from "../../src/lib/clock.ts";
 
 interface FakeUnit {
   text: string;
   launched: boolean;
+  readonly fenced: boolean;
   condition: UnitCondition;
   job: {
     readonly kind: "start" | "stop";
@@ -50,10 +53,14 @@ export class FakeUnitManager implements UnitManager {
   /** Kept in memory by what wants them, as of the last reload. */
   readonly #wanted = new Set<string>();
   readonly #listeners = new Set<UnitManagerListener>();
+  readonly #clock: Clock;
+  #fence: Timer | null = null;
+  #hasFired = false;
   #connected = true;
   #failNext: { readonly verb: string; readonly error: UnitManagerError } | null = null;
 
-  constructor(options: { readonly hostUnits?: readonly string[] } = {}) {
+  constructor(options: { readonly clock: Clock; readonly hostUnits?: readonly string[] }) {
+    this.#clock = options.clock;
     this.#hostUnits = new Set(options.hostUnits ?? []);
   }
 
@@ -113,7 +120,7 @@ export class FakeUnitManager implements UnitManager {
   async held(): Promise<readonly HeldUnit[]> {
     this.#mustBeConnected();
     return [...this.#units]
-      .map(([name, unit]) => ({ name, hash: sha1(unit.text), launched: unit.launched }))
+      .map(([name, unit]) => ({ name, hash: sha1(unit.text), launched: unit.launched, fenced: unit.fenced }))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
@@ -133,7 +140,13 @@ export class FakeUnitManager implements UnitManager {
     if (/^WantedBy=.*\//m.test(file.text)) {
       throw new UnitManagerError("rejected", `Cannot load "${file.name}": systemd refuses: not a valid unit name`);
     }
-    this.#units.set(file.name, { text: file.text, launched: false, condition: DORMANT, job: null });
+    this.#units.set(file.name, {
+      text: file.text,
+      launched: false,
+      fenced: file.fenced,
+      condition: DORMANT,
+      job: null,
+    });
     if (this.#pinned.has(file.name) || this.#wanted.has(file.name)) {
       this.#stale.add(file.name);
       return "before-start";
@@ -181,7 +194,28 @@ export class FakeUnitManager implements UnitManager {
     return this.#wanted.has(name) ? "later" : "none";
   }
 
+  async armFence(afterMs: number): Promise<FenceState> {
+    this.#mustBeConnected();
+    this.#failIfAsked("armFence");
+    const state = this.#hasFired ? "fired" : "kept";
+    this.#hasFired = false;
+    this.#fence?.cancel();
+    this.#fence = this.#clock.after(afterMs, () => this.#fire());
+    return state;
+  }
+
   // How units behave.
+
+  /** As a timer of systemd does it: whether anybody is connected or not. */
+  #fire(): void {
+    this.#fence = null;
+    for (const [name, unit] of this.#units) {
+      if (!unit.fenced) continue;
+      this.#hasFired = true;
+      unit.launched = false;
+      void this.#job(unit, "stop", () => this.#halt(name, unit));
+    }
+  }
 
   /** The job's result; null: it goes on. */
   #run(name: string, unit: FakeUnit): JobResult | null {
@@ -254,6 +288,10 @@ export class FakeUnitManager implements UnitManager {
   #begin(verb: string, name: string): void {
     this.#mustBeConnected();
     this.orders.push(`${verb} ${name}`.trim());
+    this.#failIfAsked(verb);
+  }
+
+  #failIfAsked(verb: string): void {
     const fail = this.#failNext;
     if (fail === null || fail.verb !== verb) return;
     this.#failNext = null;

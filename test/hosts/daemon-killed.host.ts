@@ -6,27 +6,12 @@
 import { expect } from "bun:test";
 import { allWorkloads, leaderOf, names, startSleepers, timeWrite, waitActive } from "./lib/fleet.ts";
 import type { Host } from "./lib/host.ts";
+import { bringBack, killForGood } from "./lib/service.ts";
 import { hostSuite } from "./lib/suite.ts";
 import { sleep, steadily } from "./lib/wait.ts";
 
 const UNITS = names("kept", 6);
 const DOWN_MS = 20_000;
-const DROP_IN = "/run/systemd/system/flt.service.d";
-
-/** Kills the daemon and keeps its service from starting it again. */
-async function killForGood(host: Host): Promise<void> {
-  await host.mustRun(["mkdir", "-p", DROP_IN]);
-  await host.write(`${DROP_IN}/stay-down.conf`, "[Service]\nRestart=no\n");
-  await host.mustRun(["systemctl", "daemon-reload"]);
-  await host.killDaemon();
-}
-
-async function bringBack(host: Host): Promise<void> {
-  await host.mustRun(["rm", "-r", DROP_IN]);
-  await host.mustRun(["systemctl", "daemon-reload"]);
-  await host.mustRun(["systemctl", "reset-failed", "flt.service"]);
-  await host.mustRun(["systemctl", "start", "flt.service"]);
-}
 
 hostSuite("the leader's daemon", { hosts: 3 }, (suite) => {
   suite.case(

@@ -17,6 +17,7 @@ import type { Clock } from "../../lib/clock.ts";
 import { type Log, reasonOf } from "../../lib/log.ts";
 import {
   DORMANT,
+  type FenceState,
   type HeldUnit,
   type Order,
   type ReloadNeed,
@@ -27,15 +28,17 @@ import {
   UnitManagerError,
   type UnitManagerListener,
 } from "../unit-manager.ts";
-import { type BusCall, type BusKind, BusRefusal } from "./bus.ts";
-import { MANAGER, SystemdConnection } from "./connection.ts";
+import { type BusKind, BusRefusal } from "./bus.ts";
+import { SystemdConnection } from "./connection.ts";
 import { Enablement, hasInstallSection } from "./enablement.ts";
+import { SystemdFence } from "./fence.ts";
 import { Jobs } from "./jobs.ts";
+import { ManagerCalls } from "./manager-calls.ts";
 import { resultInterface, typeProblem, unitOfPath, unitPath } from "./names.ts";
 import { hostFile, hostUnit, unlinkRuntime } from "./ownership.ts";
 import { ignoreUnknownUnit, isRefusedByHand } from "./refusals.ts";
 import { HOST_SCOPE, type SystemdScope } from "./scope.ts";
-import { PROPERTIES, type SystemdSignal, UNIT_INTERFACE } from "./signals.ts";
+import { type SystemdSignal, UNIT_INTERFACE } from "./signals.ts";
 import { UnitDirectory } from "./unit-directory.ts";
 
 export interface SystemdOptions {
@@ -46,6 +49,8 @@ export interface SystemdOptions {
   readonly kinds?: readonly BusKind[];
   /** Default: the host's. */
   readonly scope?: SystemdScope;
+  /** CLOCK_MONOTONIC in microseconds. */
+  readonly monotonicUs: () => bigint;
 }
 
 /** A reload reads every unit file of the host. */
@@ -69,6 +74,7 @@ interface Known {
 export class SystemdUnitManager implements UnitManager {
   readonly #directory: UnitDirectory;
   readonly #connection: SystemdConnection;
+  readonly #calls: ManagerCalls;
   readonly #log: Log;
   readonly #scope: SystemdScope;
   readonly #jobs = new Jobs();
@@ -76,6 +82,7 @@ export class SystemdUnitManager implements UnitManager {
   /** Units that are held, with what was last heard of them. */
   readonly #known = new Map<string, Known>();
   readonly #enablement: Enablement;
+  readonly #fence: SystemdFence;
   #unitDirectories: readonly string[] = [];
   /** Counts the signals about units. */
   #signals = 0;
@@ -84,13 +91,6 @@ export class SystemdUnitManager implements UnitManager {
     this.#directory = new UnitDirectory(options.unitsDirectory);
     this.#log = options.log;
     this.#scope = options.scope ?? HOST_SCOPE;
-    this.#enablement = new Enablement({
-      call: (member, signature, body) => this.#manager(member, signature, body),
-      textOf: (name) => this.#directory.read(name),
-      fileOf: (name) => this.#directory.fileOf(name),
-      runtimeUnits: this.#scope.runtimeUnits,
-      log: options.log,
-    });
     this.#connection = new SystemdConnection({
       kinds: options.kinds ?? ["private", "system"],
       scope: this.#scope,
@@ -105,12 +105,22 @@ export class SystemdUnitManager implements UnitManager {
         for (const listener of this.#listeners) listener.connection("regained");
       },
     });
+    this.#calls = new ManagerCalls(this.#connection, this.#jobs);
+    this.#enablement = new Enablement({
+      call: (member, signature, body) => this.#calls.call(member, signature, body),
+      textOf: (name) => this.#directory.read(name),
+      fileOf: (name) => this.#directory.fileOf(name),
+      runtimeUnits: this.#scope.runtimeUnits,
+      log: options.log,
+    });
+    const { monotonicUs } = options;
+    this.#fence = new SystemdFence({ directory: this.#directory, scope: this.#scope, calls: this.#calls, monotonicUs });
   }
 
   async open(): Promise<void> {
     this.#directory.prepare();
     await this.#connection.open();
-    this.#unitDirectories = (await this.#property(MANAGER.path, MANAGER.interface, "UnitPath")) as string[];
+    this.#unitDirectories = (await this.#calls.ownProperty("UnitPath")) as string[];
     this.#learn();
   }
 
@@ -137,7 +147,7 @@ export class SystemdUnitManager implements UnitManager {
 
   reload(): Promise<void> {
     return this.#door("reload systemd", async () => {
-      await this.#manager("Reload", "", [], RELOAD_TIMEOUT_MS);
+      await this.#calls.call("Reload", "", [], RELOAD_TIMEOUT_MS);
     });
   }
 
@@ -160,6 +170,10 @@ export class SystemdUnitManager implements UnitManager {
     return this.#door(`unload "${name}"`, () => this.#unload(name).finally(() => this.#enablement.gone(name)));
   }
 
+  armFence(afterMs: number): Promise<FenceState> {
+    return this.#door("arm the fence", () => this.#fence.arm(afterMs));
+  }
+
   async #load(file: UnitFile): Promise<ReloadNeed> {
     const { name } = file;
     const path = this.#directory.fileOf(name);
@@ -169,9 +183,11 @@ export class SystemdUnitManager implements UnitManager {
     this.#directory.write(name, file.text);
     try {
       this.#directory.setLaunched(name, false);
+      this.#directory.setFenced(name, file.fenced);
       await this.#enablement.link(name);
       if (file.install) await this.#enablement.enable(name);
-      const stale = inMemory && (await this.#property(unitPath(name), UNIT_INTERFACE, "NeedDaemonReload")) === true;
+      const stale =
+        inMemory && (await this.#calls.property(unitPath(name), UNIT_INTERFACE, "NeedDaemonReload")) === true;
       this.#known.set(name, { condition: DORMANT, heard: 0 });
       if (stale) return "before-start";
       return file.install ? "later" : "none";
@@ -196,10 +212,10 @@ export class SystemdUnitManager implements UnitManager {
     const install = hasInstallSection(text);
     if (install) await this.#enablement.disable(name);
     unlinkRuntime(name, path, this.#scope.runtimeUnits);
-    await this.#manager("ResetFailedUnit", "s", [name]).catch(ignoreUnknownUnit);
+    await this.#calls.call("ResetFailedUnit", "s", [name]).catch(ignoreUnknownUnit);
     this.#known.delete(name);
     this.#directory.remove(name);
-    return install && (await this.#isInMemory(name)) ? "later" : "none";
+    return install && (await this.#calls.isInMemory(name)) ? "later" : "none";
   }
 
   async #stopAndWait(name: string): Promise<void> {
@@ -225,7 +241,7 @@ export class SystemdUnitManager implements UnitManager {
     } catch (error) {
       if (!isRefusedByHand(error)) throw error;
       unlinkRuntime(name, this.#directory.fileOf(name), this.#scope.runtimeUnits);
-      await this.#manager("Reload", "", [], RELOAD_TIMEOUT_MS);
+      await this.#calls.call("Reload", "", [], RELOAD_TIMEOUT_MS);
       return await this.#give("StopUnit", name);
     }
   }
@@ -239,11 +255,11 @@ export class SystemdUnitManager implements UnitManager {
       );
     const file = hostFile(name, path, this.#unitDirectories);
     if (file !== undefined) throw refuse(`in "${file}"`);
-    if (!(await this.#isInMemory(name))) return false;
+    if (!(await this.#calls.isInMemory(name))) return false;
     const object = unitPath(name);
     const [loadState, fragmentPath] = await Promise.all([
-      this.#property(object, UNIT_INTERFACE, "LoadState"),
-      this.#property(object, UNIT_INTERFACE, "FragmentPath"),
+      this.#calls.property(object, UNIT_INTERFACE, "LoadState"),
+      this.#calls.property(object, UNIT_INTERFACE, "FragmentPath"),
     ]);
     const origin = { loadState: String(loadState), fragmentPath: String(fragmentPath) };
     const why = hostUnit(name, path, this.#scope.runtimeUnits, origin);
@@ -251,21 +267,8 @@ export class SystemdUnitManager implements UnitManager {
     return true;
   }
 
-  async #isInMemory(name: string): Promise<boolean> {
-    try {
-      await this.#manager("GetUnit", "s", [name]);
-      return true;
-    } catch (error) {
-      ignoreUnknownUnit(error);
-      return false;
-    }
-  }
-
   #give(member: string, name: string): Promise<Order> {
-    return this.#jobs.order(async () => {
-      const [job] = await this.#manager(member, "ss", [name, "replace"]);
-      return String(job);
-    });
+    return this.#calls.order(member, "ss", [name, "replace"]);
   }
 
   /** Nothing of D-Bus gets out of here: a refusal of systemd becomes a `rejected`. */
@@ -276,30 +279,6 @@ export class SystemdUnitManager implements UnitManager {
       if (!(error instanceof BusRefusal)) throw error;
       throw new UnitManagerError("rejected", `Cannot ${what}: systemd refuses: ${error.message}`);
     }
-  }
-
-  #manager(
-    member: string,
-    signature: string,
-    body: readonly unknown[],
-    timeoutMs?: number,
-  ): Promise<readonly unknown[]> {
-    return this.#call({ ...MANAGER, member, signature, body, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
-  }
-
-  async #property(path: string, owner: string, name: string): Promise<unknown> {
-    const [variant] = await this.#call({
-      path,
-      interface: PROPERTIES,
-      member: "Get",
-      signature: "ss",
-      body: [owner, name],
-    });
-    return (variant as { value: unknown }).value;
-  }
-
-  async #call(call: BusCall): Promise<readonly unknown[]> {
-    return await this.#connection.bus.call(call);
   }
 
   /** Reads the directory; what it holds is what is listened to. */
@@ -319,7 +298,7 @@ export class SystemdUnitManager implements UnitManager {
     const asked = this.#signals;
     const answers = new Map<string, UnitCondition>();
     for (let at = 0; at < names.length; at += NAMES_MAX) {
-      const [rows] = await this.#manager("ListUnitsByNames", "as", [names.slice(at, at + NAMES_MAX)]);
+      const [rows] = await this.#calls.call("ListUnitsByNames", "as", [names.slice(at, at + NAMES_MAX)]);
       for (const [name, , load, active, sub] of rows as readonly string[][]) {
         if (name === undefined || load === undefined || active === undefined || sub === undefined) continue;
         answers.set(name, { load, active, sub });
@@ -390,7 +369,7 @@ export class SystemdUnitManager implements UnitManager {
     const owner = resultInterface(name);
     if (owner === undefined) return undefined;
     try {
-      return String(await this.#property(unitPath(name), owner, "Result"));
+      return String(await this.#calls.property(unitPath(name), owner, "Result"));
     } catch (error) {
       ignoreUnknownUnit(error);
       return undefined;

@@ -32,8 +32,8 @@ test("what is written is held, by the hash of its bytes, until it is removed", (
   directory.write("a@1.timer", "");
   directory.setLaunched("b.service", true);
   expect(directory.list()).toEqual([
-    { name: "a@1.timer", hash: sha1(""), launched: false },
-    { name: "b.service", hash: sha1("[Service]\nExecStart=/bin/ß\n"), launched: true },
+    { name: "a@1.timer", hash: sha1(""), launched: false, fenced: false },
+    { name: "b.service", hash: sha1("[Service]\nExecStart=/bin/ß\n"), launched: true, fenced: false },
   ]);
   directory.remove("b.service");
   expect(directory.list().map((unit) => unit.name)).toEqual(["a@1.timer"]);
@@ -47,7 +47,7 @@ test("another process finds it as it was, without what was half written", () => 
   writeFileSync(join(directory.path, ".tmp", "half.service"), "hal");
   const next = new UnitDirectory(directory.path);
   next.prepare();
-  expect(next.list()).toEqual([{ name: "a.service", hash: sha1("x"), launched: true }]);
+  expect(next.list()).toEqual([{ name: "a.service", hash: sha1("x"), launched: true, fenced: false }]);
   expect(readdirSync(join(directory.path, ".tmp"))).toEqual([]);
 });
 

@@ -3,6 +3,8 @@
  *
  *   /run/flt/units/hello.service            the unit file
  *   /run/flt/units/.launched/hello.service  empty: systemd was told to start it
+ *   /run/flt/units/.fenced/hello.service    empty: the fence stops it (fence.ts)
+ *   /run/flt/units/.fence.sh, .fence-fired  the fence's script, and its word that it has begun
  *   /run/flt/units/.tmp/                    files being written
  *
  * Idea. The directory lives as long as systemd's own memory does (both are gone after a reboot), so it is the agent's
@@ -18,7 +20,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { reasonOf } from "../../lib/log.ts";
 import { isUnitName } from "../../model/unit-name.ts";
@@ -27,6 +29,9 @@ import { type HeldUnit, UnitManagerError } from "../unit-manager.ts";
 /** NAME_MAX of Linux; systemd itself takes no longer names (UNIT_NAME_MAX). */
 const NAME_MAX_BYTES = 255;
 const LAUNCHED = ".launched";
+const FENCED = ".fenced";
+const FENCE_SCRIPT = ".fence.sh";
+const FENCE_FIRED = ".fence-fired";
 const TEMPORARY = ".tmp";
 
 export class UnitDirectory {
@@ -40,7 +45,12 @@ export class UnitDirectory {
   prepare(): void {
     this.#guard("prepare", () => {
       rmSync(join(this.path, TEMPORARY), { recursive: true, force: true });
-      for (const folder of [this.path, join(this.path, TEMPORARY), join(this.path, LAUNCHED)]) {
+      for (const folder of [
+        this.path,
+        join(this.path, TEMPORARY),
+        join(this.path, LAUNCHED),
+        join(this.path, FENCED),
+      ]) {
         mkdirSync(folder, { recursive: true, mode: 0o755 });
       }
     });
@@ -49,13 +59,14 @@ export class UnitDirectory {
   list(): readonly HeldUnit[] {
     return this.#guard("read", () => {
       const launched = new Set(readdirSync(join(this.path, LAUNCHED)));
+      const fenced = new Set(readdirSync(join(this.path, FENCED)));
       const held: HeldUnit[] = [];
       for (const entry of readdirSync(this.path, { withFileTypes: true })) {
         if (!entry.isFile() || !isUnitName(entry.name)) continue;
         const hash = createHash("sha1")
           .update(readFileSync(join(this.path, entry.name)))
           .digest("hex");
-        held.push({ name: entry.name, hash, launched: launched.has(entry.name) });
+        held.push({ name: entry.name, hash, launched: launched.has(entry.name), fenced: fenced.has(entry.name) });
       }
       return held.sort((a, b) => (a.name < b.name ? -1 : 1));
     });
@@ -95,15 +106,39 @@ export class UnitDirectory {
     const file = this.fileOf(name);
     this.#guard("write", () => {
       rmSync(join(this.path, LAUNCHED, name), { force: true });
+      rmSync(join(this.path, FENCED, name), { force: true });
       rmSync(file, { force: true });
     });
   }
 
   setLaunched(name: string, launched: boolean): void {
-    const mark = join(this.path, LAUNCHED, name);
+    this.#mark(LAUNCHED, name, launched);
+  }
+
+  setFenced(name: string, fenced: boolean): void {
+    this.#mark(FENCED, name, fenced);
+  }
+
+  /** @returns Its path. */
+  writeFenceScript(text: string): string {
+    const path = join(this.path, FENCE_SCRIPT);
+    this.#guard("write", () => writeFileSync(path, text, { mode: 0o644 }));
+    return path;
+  }
+
+  fenceFired(): boolean {
+    return existsSync(join(this.path, FENCE_FIRED));
+  }
+
+  forgetFired(): void {
+    this.#guard("write", () => rmSync(join(this.path, FENCE_FIRED), { force: true }));
+  }
+
+  #mark(folder: string, name: string, isSet: boolean): void {
+    const mark = join(this.path, folder, name);
     this.fileOf(name);
     this.#guard("write", () => {
-      if (launched) writeFileSync(mark, "", { mode: 0o644 });
+      if (isSet) writeFileSync(mark, "", { mode: 0o644 });
       else rmSync(mark, { force: true });
     });
   }

@@ -1,0 +1,126 @@
+/**
+ * Fence=strict: the unit runs while the lease lives, and systemd stops it when nobody can say so.
+ *
+ * @module
+ */
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { AgentWorld, FENCED, SELF, SLEEP } from "../../test/fakes/agent-world.ts";
+import { FENCE_SLACK_MS } from "../model/fence.ts";
+import { UnitManagerError } from "./unit-manager.ts";
+
+const TTL_MS = 4_000;
+
+let world: AgentWorld;
+beforeEach(async () => {
+  world = await AgentWorld.make();
+  await world.start();
+});
+afterEach(() => world.close());
+
+function activeOf(name: string): string {
+  return world.systemd.condition(name).active;
+}
+
+function orders(name: string): string[] {
+  return world.systemd.orders.filter((order) => order.endsWith(` ${name}`));
+}
+
+test("starts at once, and nothing touches it while heartbeats are answered", async () => {
+  await world.schedule("a.service", FENCED);
+  expect(activeOf("a.service")).toBe("active");
+  await world.run(600_000);
+  expect(orders("a.service")).toEqual(["load a.service", "start a.service"]);
+  expect(activeOf("a.service")).toBe("active");
+});
+
+test("the store is away: stopped by systemd when lease and slack are over, and started again once it is back", async () => {
+  await world.schedule("a.service", FENCED);
+  await world.schedule("b.service", SLEEP);
+  await world.run(500);
+  world.outage.down = true;
+  await world.run(TTL_MS + FENCE_SLACK_MS - 1_100);
+  expect(activeOf("a.service")).toBe("active");
+  await world.run(1_100);
+  expect([activeOf("a.service"), activeOf("b.service")]).toEqual(["inactive", "active"]);
+  await world.run(60_000);
+  expect(orders("a.service")).toEqual(["load a.service", "start a.service"]);
+  world.outage.down = false;
+  await world.run(3_000);
+  expect(activeOf("a.service")).toBe("active");
+  expect(world.report("a.service")).toMatchObject({ jobState: "launched", active: "active" });
+  expect(orders("a.service")).toEqual(["load a.service", "start a.service", "start a.service"]);
+  expect(orders("b.service")).toEqual(["load b.service", "start b.service"]);
+});
+
+test("the store is away for a moment: nothing happens", async () => {
+  await world.schedule("a.service", FENCED);
+  world.outage.down = true;
+  await world.run(5_000);
+  world.outage.down = false;
+  await world.run(60_000);
+  expect(orders("a.service")).toEqual(["load a.service", "start a.service"]);
+  expect(activeOf("a.service")).toBe("active");
+});
+
+test("given away meanwhile: it is not started again here, however late this machine hears of it", async () => {
+  await world.schedule("a.service", FENCED);
+  world.outage.down = true;
+  await world.run(20_000);
+  expect(activeOf("a.service")).toBe("inactive");
+  world.outage.deafen();
+  await world.place(["a.service"], null);
+  world.outage.down = false;
+  await world.run(5_000);
+  expect(orders("a.service")).toEqual(["load a.service", "start a.service", "unload a.service"]);
+  world.outage.listen();
+});
+
+test("the daemon dies and stays away: stopped; it comes back: started again", async () => {
+  await world.schedule("a.service", FENCED);
+  await world.restart();
+  await world.run(TTL_MS + FENCE_SLACK_MS - 1_100);
+  expect(activeOf("a.service")).toBe("active");
+  await world.run(1_100);
+  expect(activeOf("a.service")).toBe("inactive");
+  await world.start();
+  await world.run(2_000);
+  expect(activeOf("a.service")).toBe("active");
+});
+
+test("the daemon is restarted: nothing happens", async () => {
+  await world.schedule("a.service", FENCED);
+  await world.restart();
+  await world.run(3_000);
+  await world.start();
+  await world.run(60_000);
+  expect(orders("a.service")).toEqual(["load a.service", "start a.service"]);
+  expect(activeOf("a.service")).toBe("active");
+});
+
+test("systemd out of reach for too long: it stops the unit itself, and is told to start it when it is back", async () => {
+  await world.schedule("a.service", FENCED);
+  world.systemd.disconnect();
+  await world.run(10_000);
+  expect(activeOf("a.service")).toBe("inactive");
+  world.systemd.reconnect();
+  await world.run(2_000);
+  expect(activeOf("a.service")).toBe("active");
+});
+
+test("without a lease that is known to live it is not started, and says so", async () => {
+  await world.schedule("b.service", SLEEP);
+  await world.registry.units.putUnit(
+    "a.service",
+    [
+      { section: "Service", name: "ExecStart", value: "/bin/sleep 1000" },
+      { section: "X-Flt", name: "Fence", value: "strict" },
+    ],
+    "launched",
+  );
+  world.systemd.failNext("armFence", new UnitManagerError("timeout", "systemd does not answer"));
+  await world.place(["a.service"], SELF);
+  await world.run();
+  expect(orders("a.service")).toEqual(["load a.service"]);
+  await world.run(2_000);
+  expect(activeOf("a.service")).toBe("active");
+});

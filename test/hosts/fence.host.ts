@@ -1,0 +1,126 @@
+/**
+ * Fence=strict on real hosts: whatever happens to the daemon or the network, the unit stops where it was before it runs anywhere
+ * else; and while all is well nothing touches it.
+ *
+ * Idea. Both moments are in the hosts' journals, stamped by one clock.
+ *
+ * @module
+ */
+import { expect } from "bun:test";
+import type { Cluster } from "./lib/cluster.ts";
+import { allWorkloads, runningOn, sleeper, startSleepers, waitActive, whereRunning, writeUnits } from "./lib/fleet.ts";
+import type { Host } from "./lib/host.ts";
+import { bringBack, killForGood, overrideService } from "./lib/service.ts";
+import { hostSuite } from "./lib/suite.ts";
+import { eventually, sleep, steadily } from "./lib/wait.ts";
+
+const FENCED = "held-strict.service";
+const FREE = "held-loosely.service";
+/** Lease 4 s, then 10 s until it surely has stopped (src/model/fence.ts); a start, and a busy machine. */
+const MOVED_MS = 22_000;
+
+async function holderOf(cluster: Cluster, unit: string): Promise<Host> {
+  return await eventually(`${unit} to run once`, 15_000, async () => {
+    const hosts = (await whereRunning(cluster, unit))[unit] ?? [];
+    return hosts.length === 1 ? cluster.host(hosts[0] ?? "") : undefined;
+  });
+}
+
+/** When systemd last said so of the fenced unit, in seconds. It forgets a unit that has stopped; its journal does not. */
+async function saidAt(host: Host, what: "Started" | "Stopped"): Promise<number> {
+  const command = ["journalctl", `--unit=${FENCED}`, "--output=short-unix", "--no-pager", `--grep=^${what}`];
+  return await eventually(`${host.name} to say "${what}"`, 5_000, async () => {
+    const last = (await host.mustRun(command)).trim().split("\n").at(-1) ?? "";
+    return Number.parseFloat(last) || undefined;
+  });
+}
+
+/** Resolves when another host runs the fenced unit; asserts that the first one had stopped it by then. */
+async function movesAfterStop(cluster: Cluster, from: Host): Promise<Host> {
+  const to = await eventually(`${FENCED} to run elsewhere`, MOVED_MS, async () => {
+    for (const other of cluster.others(from)) if ((await runningOn(other, FENCED)).length > 0) return other;
+    return undefined;
+  });
+  const [stopped, started] = [await saidAt(from, "Stopped"), await saidAt(to, "Started")];
+  expect(stopped).toBeGreaterThan(await saidAt(from, "Started"));
+  console.error(`stopped on ${from.name}, and ${(started - stopped).toFixed(3)} s later started on ${to.name}`);
+  expect(started).toBeGreaterThan(stopped);
+  return to;
+}
+
+async function settled(cluster: Cluster): Promise<void> {
+  await waitActive(cluster.host("h1"), [FENCED, FREE]);
+  await holderOf(cluster, FENCED);
+}
+
+hostSuite("Fence=strict", { hosts: 3 }, (suite) => {
+  suite.case("restarts of daemons, of the bus and of PID 1 do not touch the unit", async (cluster) => {
+    const host = cluster.host("h1");
+    const [path = ""] = await writeUnits(host, { [FENCED]: sleeper(FENCED, "\n[X-Flt]\nFence=strict\n") });
+    await host.mustFlt("start", path);
+    await startSleepers(host, [FREE]);
+    await settled(cluster);
+    const before = await allWorkloads(cluster, "held-*.service");
+    const holder = await holderOf(cluster, FENCED);
+    for (const each of cluster.hosts) {
+      await each.mustRun(["systemctl", "restart", "flt.service"], { timeoutMs: 60_000 });
+    }
+    await holder.killDaemon();
+    await holder.mustRun(["systemctl", "daemon-reload"]);
+    await holder.mustRun(["systemctl", "daemon-reexec"]);
+    await holder.mustRun(["systemctl", "restart", "dbus.service"]);
+    await steadily("the units", 10_000, async () => JSON.stringify(await allWorkloads(cluster, "held-*.service")));
+    expect(await allWorkloads(cluster, "held-*.service")).toEqual(before);
+    // One timer, put off all the time.
+    const timers = await holder.mustRun(["systemctl", "list-units", "--plain", "--no-legend", "flt-fence@*.timer"]);
+    expect(timers.trim().split("\n").length).toBeLessThanOrEqual(2);
+  });
+
+  suite.case("a daemon that is killed and stays away: stopped there, then started elsewhere", async (cluster) => {
+    const holder = await holderOf(cluster, FENCED);
+    await killForGood(holder);
+    await movesAfterStop(cluster, holder);
+    // The other unit's host lives, so it waits for the daemon.
+    expect(Object.keys(await whereRunning(cluster, FREE))).toEqual([FREE]);
+    await bringBack(holder);
+    await cluster.ready(holder);
+    await settled(cluster);
+  });
+
+  suite.case("a cut: stopped on the lonely host, then started elsewhere, and once after the cut", async (cluster) => {
+    const holder = await holderOf(cluster, FENCED);
+    await holder.cut();
+    try {
+      await movesAfterStop(cluster, holder);
+    } finally {
+      await holder.heal();
+    }
+    await eventually("the holder to be in line", 10_000, async () => (await runningOn(holder, FENCED)).length === 0);
+    await settled(cluster);
+    await sleep(2_000);
+    await settled(cluster);
+  });
+
+  suite.case("a cut that ends in time: nothing moves, and a stopped unit runs again", async (cluster) => {
+    const holder = await holderOf(cluster, FENCED);
+    await holder.cut();
+    await eventually("the fence to fire", 10_000, async () => (await runningOn(holder, FENCED)).length === 0);
+    await holder.heal();
+    await eventually("the unit to be back", 5_000, async () => (await runningOn(holder, FENCED)).length === 1);
+    await settled(cluster);
+  });
+
+  suite.case("a daemon that is paused: stopped, then started elsewhere; it continues and obeys", async (cluster) => {
+    const holder = await holderOf(cluster, FENCED);
+    // The watchdog would kill it, and its successor be back in time.
+    await overrideService(holder, "WatchdogSec=120s");
+    await holder.mustRun(["systemctl", "restart", "flt.service"], { timeoutMs: 60_000 });
+    await settled(cluster);
+    await holder.pauseDaemon();
+    await movesAfterStop(cluster, holder);
+    await holder.resumeDaemon();
+    await cluster.ready(holder);
+    await settled(cluster);
+    expect(await runningOn(holder, FENCED)).toEqual([]);
+  });
+});
