@@ -87,6 +87,11 @@ export const ROOMS: readonly Room[] = [
     packages: ["cac"],
     effects: true,
   },
+  {
+    path: "src/cli/install/",
+    imports: ["src/cli/", "src/config/", "src/lib/", "examples/"],
+    effects: true,
+  },
   { path: "src/cli/ssh/", imports: ["src/cli/", "src/client/", "src/lib/"], packages: ["node:net"], effects: true },
   {
     path: "src/platform/",
@@ -225,7 +230,7 @@ function importComplaint(file: SourceFile, room: Room, site: ImportSite): string
   if (!inTree) {
     return packageComplaint(room, site.specifier);
   }
-  if (site.specifier.startsWith(".") && !target.endsWith(".ts") && !target.endsWith(".json")) {
+  if (site.specifier.startsWith(".") && !/\.(?:ts|json|service|socket|conf)$/.test(target)) {
     return `import of "${site.specifier}" does not name its file's suffix`;
   }
   const own = room.path.endsWith("/") ? room.path : undefined;

@@ -69,6 +69,7 @@ export async function runCli(argv: readonly string[], program: string): Promise<
     readStdin: async () => new Uint8Array(await Bun.stdin.arrayBuffer()),
     exists: existsSync,
     makeFolder: (path) => void mkdirSync(path, { recursive: true, mode: 0o700 }),
+    installHost: async () => (await import("./install/system-host.ts")).SYSTEM_HOST,
     ssh: lazySsh((text) => void stderr.write(text)),
     forward: async (path) => {
       const { forwardToSocket } = await import("./ssh/forward.ts");

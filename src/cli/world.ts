@@ -6,6 +6,7 @@
 import type { Fetch } from "../client/index.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Environment } from "./global-flags.ts";
+import type { InstallHost } from "./install/port.ts";
 import type { Ssh } from "./ssh/port.ts";
 
 export interface World {
@@ -29,6 +30,8 @@ export interface World {
   exists(path: string): boolean;
   /** With its parents, for this user alone; fine when it is there. */
   makeFolder(path: string): void;
+  /** This host, as something that can be installed on. */
+  installHost(): Promise<InstallHost>;
   readonly ssh: Ssh;
   /** stdin and stdout to a unix socket, until that ends. */
   forward(socketPath: string): Promise<void>;

@@ -17,6 +17,7 @@ import type { FetchInit } from "../../src/client/index.ts";
 import { SILENT_LOG } from "../../src/lib/log.ts";
 import { decodeText, encodeText } from "../../src/lib/text.ts";
 import { FakeFleet } from "./fake-fleet.ts";
+import { FakeInstallHost } from "./install-host.ts";
 import { ManualClock } from "./manual-clock.ts";
 
 export const M1 = "113f16a7000000000000000000000001";
@@ -70,6 +71,7 @@ export class CliWorld {
   readonly requests: string[] = [];
   readonly folders: string[] = [];
   readonly forwarded: string[] = [];
+  readonly installHost = new FakeInstallHost();
   readonly ssh = new FakeSsh();
   environment: Record<string, string> = { HOME: "/home/me" };
   /** Unix sockets of the requests so far. */
@@ -151,6 +153,7 @@ export class CliWorld {
       readStdin: async () => encodeText(this.stdin),
       exists: (path) => this.files.has(path),
       makeFolder: (path) => void this.folders.push(path),
+      installHost: async () => this.installHost,
       ssh: this.ssh,
       forward: async (path) => void this.forwarded.push(path),
     };

@@ -10,6 +10,7 @@ import { destroy } from "./destroy.ts";
 import { events } from "./events.ts";
 import { fdForward } from "./fd-forward.ts";
 import { help } from "./help.ts";
+import { install } from "./install.ts";
 import { isActive, isFailed } from "./is-active.ts";
 import { journal } from "./journal.ts";
 import { listDependencies } from "./list-dependencies.ts";
@@ -51,6 +52,7 @@ export const COMMANDS: readonly Command[] = [
   events,
   ssh,
   fdForward,
+  install,
   completion,
   verify,
   version,
