@@ -104,7 +104,7 @@ export const ROOMS: readonly Room[] = [
   { path: "src/main.ts", imports: ["src/cli/", "src/daemon/", "src/lib/"], effects: true },
   {
     path: "scripts/",
-    imports: ["src/", "raft/", "#raft", "#raft/adapters", "test/"],
+    imports: ["src/", "src/cli/", "raft/", "#raft", "#raft/adapters", "test/"],
     packages: ["*"],
     effects: true,
   },

@@ -67,10 +67,10 @@ const FILE_MODE = 0o644;
 const PROGRAM_MODE = 0o755;
 
 /** Every file but the executable, which is large and not always needed. */
-export function textFiles(layout: Layout, commands: readonly Command[]): WantedFile[] {
+export function textFiles(layout: Layout, commands: readonly Command[], version = VERSION): WantedFile[] {
   const settings = (path: string, text: string): WantedFile => file(path, encodeText(text), true);
   const text = (path: string, content: string): WantedFile => file(path, encodeText(content), false);
-  const pages = manualPages(commands, VERSION).map(({ fileName, section, roff }) =>
+  const pages = manualPages(commands, version).map(({ fileName, section, roff }) =>
     file(`${layout.manual}/man${section}/${fileName}.gz`, gzipSync(encodeText(roff), { level: 9 }), false),
   );
   return [

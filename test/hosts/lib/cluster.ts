@@ -26,6 +26,8 @@ export interface ClusterOptions {
   /** Further lines of flt.conf, for every host or by its name: `{ h1: { metadata: "disk=ssd" } }`. */
   readonly config?: Readonly<Record<string, string>>;
   readonly configOf?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** /usr and dpkg's list of packages can be written to: an overlay of the host's own. */
+  readonly canInstall?: boolean;
   /** Machine ids by host name, where a test wants two alike. */
   readonly machineIds?: Readonly<Record<string, string>>;
 }
@@ -104,6 +106,7 @@ export class Cluster {
         fltConf: options.flt === false ? undefined : confOf(options, name, addresses),
         enabled: options.flt !== "installed",
         binDirectory,
+        canInstall: options.canInstall === true,
       });
       hosts.push(new Host({ name, address: addresses[index] ?? "", machineId }, workspace, network, image));
     }

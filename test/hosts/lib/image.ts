@@ -75,7 +75,12 @@ export interface ImageOptions {
   readonly enabled: boolean;
   /** The folder whose `flt` becomes /usr/local/bin/flt. */
   readonly binDirectory: string;
+  /** May the host change its /usr and its list of packages? It has copies that nobody else sees. */
+  readonly canInstall: boolean;
 }
+
+/** What a package manager writes to, beside /etc and /run. */
+const INSTALLED_TO = ["/usr", "/var/lib/dpkg"];
 
 const EXAMPLES = `${import.meta.dir}/../../../examples`;
 
@@ -83,10 +88,12 @@ const EXAMPLES = `${import.meta.dir}/../../../examples`;
 export class Image {
   readonly directory: string;
   readonly #binDirectory: string;
+  readonly #overlays: readonly string[];
 
-  private constructor(directory: string, binDirectory: string) {
+  private constructor(directory: string, binDirectory: string, overlays: readonly string[]) {
     this.directory = directory;
     this.#binDirectory = binDirectory;
+    this.#overlays = overlays;
   }
 
   static async create(directory: string, options: ImageOptions): Promise<Image> {
@@ -116,20 +123,32 @@ export class Image {
         await symlink("../flt.service", `${system}/multi-user.target.wants/flt.service`);
       }
     }
-    return new Image(directory, options.binDirectory);
+    // nspawn makes no parents for the places of overlays.
+    const overlays = options.canInstall ? ["--tmpfs=/var/lib:mode=755"] : [];
+    for (const path of options.canInstall ? INSTALLED_TO : []) {
+      const upper = `${directory}/changed${path}`;
+      await mkdir(upper, { recursive: true });
+      overlays.push(`--overlay=${path}:${upper}:${path}`);
+    }
+    return new Image(directory, options.binDirectory, overlays);
   }
 
   /** Arguments of systemd-nspawn that bind all this in. */
   binds(): string[] {
     const at = this.directory;
     const binds = [
+      ...this.#overlays,
       `--bind-ro=${at}/machine-id:/etc/machine-id`,
       `--bind=${at}/systemd:/etc/systemd`,
-      `--bind=${at}/flt:/etc/flt`,
-      `--bind-ro=${at}/sysusers:/etc/sysusers.d`,
-      `--bind=${at}/data:/var/lib/flt`,
       `--bind=${at}/journal:/var/log/journal`,
     ];
+    if (this.#overlays.length === 0) {
+      binds.push(
+        `--bind=${at}/flt:/etc/flt`,
+        `--bind-ro=${at}/sysusers:/etc/sysusers.d`,
+        `--bind=${at}/data:/var/lib/flt`,
+      );
+    }
     if (existsSync(this.#binDirectory)) {
       binds.push(`--bind-ro=${this.#binDirectory}:/usr/local/bin`);
     }
