@@ -70,6 +70,27 @@ describe("options and spellings", () => {
     expect(read("Conflicts=a \\\n  b").conflicts).toEqual(["a", "b"]);
     expect(read("Replaces=a*").replaces).toEqual(["a*"]);
   });
+  test("quoted lists work for every option, in every spelling", () => {
+    const cases: readonly (readonly [line: string, expected: object])[] = [
+      ['MachineID="abcdef01" "12345678"', { machineIds: ["abcdef01"] }],
+      [`X-ConditionMachineID="${ID}"`, { machineIds: [ID] }],
+      [`X-ConditionMachineBootID="${ID}"`, { machineIds: [ID] }],
+      ['MachineOf="a.service" "b.service"', { machineOf: ["a.service", "b.service"] }],
+      ['X-ConditionMachineOf="a.service" "b.service"', { machineOf: ["a.service", "b.service"] }],
+      ['Conflicts="a" "b"', { conflicts: ["a", "b"] }],
+      ['X-Conflicts="a" "b"', { conflicts: ["a", "b"] }],
+      ['Replaces="a" "b"', { replaces: ["a", "b"] }],
+      ['Global="false" "true"', { global: true }],
+      ['Fence="none" "strict"', { fence: "strict" }],
+    ];
+    for (const [line, expected] of cases) expect([line, read(line)]).toMatchObject([line, expected]);
+    const pairs = { a: ["1"], b: ["2"] };
+    for (const name of ["MachineMetadata", "X-ConditionMachineMetadata"]) {
+      expect(metadata(`${name}="a=1" "b=2"`)).toEqual(pairs);
+    }
+    const tested = [...cases.map(([line]) => line), "MachineMetadata="].map((line) => line.split("=", 1)[0] ?? "");
+    for (const option of PLACEMENT_OPTIONS) expect(tested).toContain(option);
+  });
   test("Global: every word for true in any case, the last one counts", () => {
     for (const word of ["true", "TRUE", "Yes", "1", "on", "t", "T"]) {
       expect(read(`Global=${word}`).global).toBe(true);

@@ -237,7 +237,63 @@ describe("start", () => {
   });
 });
 
+describe("load", () => {
+  test("a new unit: submitted, placed, awaited until it is loaded, and not started", async () => {
+    const running = world.start(["load", "hello.service"]);
+    await settle();
+    expect(world.fleet.writes).toEqual(["put hello.service loaded"]);
+    world.fleet.place("hello.service", M1);
+    await settle();
+    expect(running.said.out).toBe("Unit hello.service inactive\n");
+    world.fleet.setReport({
+      name: "hello.service",
+      machineId: M1,
+      jobState: "loaded",
+      active: "inactive",
+      sub: "dead",
+    });
+    expect(await running.done).toEqual({
+      status: 0,
+      out: "Unit hello.service inactive\nUnit hello.service loaded on 113f16a7.../172.17.8.103\n",
+      err: "",
+    });
+  });
+
+  test("--no-block and --block-attempts", async () => {
+    expect((await world.run("load", "--no-block", "hello.service")).out).toBe(
+      "Unit hello.service inactive\nTriggered unit hello.service load\n",
+    );
+    const running = world.start(["load", "--block-attempts=1", "units/other.service"]);
+    await world.clock.advance(2_000);
+    expect(await running.done).toMatchObject({
+      status: 1,
+      err: "Error waiting for units: timed out waiting for unit other.service to report state loaded\n",
+    });
+  });
+});
+
 describe("resolution", () => {
+  test("in this order: unit in the registry, file, template in the registry, template beside the path", async () => {
+    const file = (word: string) => `[Service]\nExecStart=/bin/${word}\n`;
+    world.files.set("dir/web@.service", file("template-beside"));
+    world.files.set("elsewhere/web@.service", file("template-in-registry"));
+    world.files.set("elsewhere/web@1.service", file("unit-in-registry"));
+    await world.run("submit", "elsewhere/web@.service", "elsewhere/web@1.service");
+    const used = async (unit: string): Promise<string> => {
+      expect((await world.run("start", "--no-block", `dir/${unit}`)).status).toBe(0);
+      return (await world.run("cat", unit)).out;
+    };
+    world.files.set("dir/web@1.service", file("file"));
+    world.files.set("dir/web@2.service", file("file"));
+    expect(await used("web@1.service")).toBe(file("unit-in-registry"));
+    expect(world.fleet.job("web@1.service")?.desiredState).toBe("launched");
+    expect(await used("web@2.service")).toBe(file("file"));
+    expect(await used("web@3.service")).toBe(file("template-in-registry"));
+    await world.run("destroy", "web@.service");
+    expect(await used("web@4.service")).toBe(file("template-beside"));
+    expect((await world.run("start", "--no-block", "web@5.service")).status).toBe(1);
+  });
+
   test("instances: template in the registry, then beside the path", async () => {
     world.files.set("dir/web@.service", HELLO);
     expect(await world.run("submit", "dir/web@1", "dir/web@2.service")).toMatchObject({
