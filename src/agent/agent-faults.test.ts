@@ -76,6 +76,41 @@ describe("when the store is out of reach", () => {
   });
 });
 
+test("a state is there for as long as the machine's lease is renewed, without being written again, and goes with it", async () => {
+  await world.start();
+  await world.schedule("a.service", SLEEP);
+  const written = await world.revision();
+  for (let second = 0; second < 120; second++) {
+    await world.run(1_000);
+    expect(world.report("a.service")).toMatchObject({ active: "active" });
+  }
+  expect(await world.revision()).toBe(written);
+  world.outage.down = true;
+  await world.run(4_100);
+  expect(world.report("a.service")).toBeUndefined();
+  expect(world.systemd.orders).toEqual(["load a.service", "start a.service"]);
+});
+
+describe("when the store is slow", () => {
+  test.each([500, 3_000, 6_000, 60_000])(
+    "each answer after %d ms: no unit is touched, and all is well afterwards",
+    async (delayMs) => {
+      await world.start();
+      await world.schedule("a.service", SLEEP);
+      await world.schedule("once.service", ONESHOT);
+      const orders = [...world.systemd.orders];
+      world.outage.delayMs = delayMs;
+      await world.run(300_000);
+      expect(world.systemd.orders).toEqual(orders);
+      world.outage.delayMs = 0;
+      await world.run(70_000);
+      expect(world.systemd.orders).toEqual(orders);
+      expect(world.isRegistered).toBe(true);
+      expect(world.report("a.service")).toMatchObject({ jobState: "launched", active: "active" });
+    },
+  );
+});
+
 describe("when systemd is out of reach", () => {
   test("the machine stays registered, and orders are given once systemd is back", async () => {
     await world.start();

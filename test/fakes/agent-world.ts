@@ -5,8 +5,10 @@
  */
 import { Agent } from "../../src/agent/agent.ts";
 import type { UnitManager } from "../../src/agent/unit-manager.ts";
+import type { Clock } from "../../src/lib/clock.ts";
 import { SILENT_LOG } from "../../src/lib/log.ts";
 import { decodeText } from "../../src/lib/text.ts";
+import { pause } from "../../src/lib/wait.ts";
 import type { JobState, UnitReport } from "../../src/model/states.ts";
 import { parseUnitFile } from "../../src/model/unit-file.ts";
 import { becomeEngine } from "../../src/registry/index.ts";
@@ -25,9 +27,11 @@ export const NEVER_READY = "[Service]\nType=notify\nExecStart=/bin/sleep 1000\n"
 export const FENCED = `${SLEEP}\n[X-Flt]\nFence=strict\n`;
 export const SLOW_STOP = "[Service]\nExecStart=/bin/sleep 1000\nExecStop=/bin/sleep 1000\n";
 
-/** A store that can be out of reach. */
+/** A store that can be out of reach, or slow. */
 class Outage {
   down = false;
+  /** How long every answer takes. What was asked is done at once: a slow disk may have written it. */
+  delayMs = 0;
   #hearing = Promise.resolve();
   #hear: () => void = () => {};
 
@@ -60,7 +64,7 @@ class Outage {
     };
   }
 
-  wrap(kv: Kv): Kv {
+  wrap(kv: Kv, clock: () => Clock): Kv {
     return new Proxy(kv, {
       get: (target, key) => {
         const member = Reflect.get(target, key) as unknown;
@@ -73,7 +77,9 @@ class Outage {
         }
         return async (...args: unknown[]) => {
           if (this.down) throw new KvError("unavailable", "Cannot reach the store: no quorum");
-          return await (member as (...all: unknown[]) => unknown).apply(target, args);
+          const answer = await (member as (...all: unknown[]) => unknown).apply(target, args);
+          if (this.delayMs > 0) await pause(clock(), this.delayMs);
+          return answer;
         };
       },
     });
@@ -102,7 +108,8 @@ export class AgentWorld {
   /** The agent is made, and not started. */
   static async make(): Promise<AgentWorld> {
     const outage = new Outage();
-    const registry = await new RegistryWorld((kv) => outage.wrap(kv)).start();
+    const registry: RegistryWorld = new RegistryWorld((kv) => outage.wrap(kv, () => registry.clock));
+    await registry.start();
     const engine = await becomeEngine(registry.local, registry.keys, SELF, registry.view);
     return new AgentWorld(registry, outage, engine);
   }

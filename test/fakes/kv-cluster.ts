@@ -9,7 +9,7 @@
 import { type NodeId, RaftNode } from "#raft";
 import { CallError, type CallHandler, type CallOptions, type Calls } from "../../src/lib/calls.ts";
 import { SILENT_LOG } from "../../src/lib/log.ts";
-import { within } from "../../src/lib/wait.ts";
+import { pause, within } from "../../src/lib/wait.ts";
 import { type ReplicaConfig, ReplicaKv, replicaHandlers, StoreMachine } from "../../src/replica/index.ts";
 import { MemoryDisk } from "./memory-disk.ts";
 import { RaftNetwork } from "./raft-network.ts";
@@ -37,6 +37,8 @@ export class KvCluster {
   readonly members = new Map<NodeId, Member>();
   readonly #options: KvClusterOptions;
   readonly #disks = new Map<NodeId, MemoryDisk>();
+  /** How long a write to this member's disk takes; none: no time. */
+  readonly diskMs = new Map<NodeId, number>();
   readonly #cut = new Set<string>();
   readonly #network: RaftNetwork;
   readonly #addresses: ReadonlyMap<NodeId, string>;
@@ -52,7 +54,7 @@ export class KvCluster {
     this.#addresses = new Map(ids.map((id) => [id, `host${id}:2380`]));
     const plan = (from: NodeId, to: NodeId) => (this.#connected(from, to) ? [HOP_MS] : []);
     this.#network = new RaftNetwork({ clock: this.clock, plan });
-    for (const id of ids) this.#disks.set(id, new MemoryDisk());
+    for (const id of ids) this.#disks.set(id, new MemoryDisk({ delay: () => this.#onDisk(id) }));
   }
 
   /** Starts all members and the clock; resolves once one of them leads. */
@@ -159,6 +161,11 @@ export class KvCluster {
     const start = this.clock.now();
     await call.catch(() => undefined);
     return this.clock.now() - start;
+  }
+
+  async #onDisk(id: NodeId): Promise<void> {
+    const delayMs = this.diskMs.get(id) ?? 0;
+    if (delayMs > 0) await pause(this.clock, delayMs);
   }
 
   #connected(from: NodeId, to: NodeId): boolean {
