@@ -10,6 +10,7 @@ import type { UnitBatchItemEntity } from "../model/entities.ts";
 import { CliError, type CommandContext, EXIT_FAILED, EXIT_OK, line, note } from "./command.ts";
 import type { Goal } from "./goals.ts";
 import { machineLegend } from "./legend.ts";
+import { WaitLine } from "./output/wait-line.ts";
 import type { UnitPicture } from "./picture.ts";
 import type { UnitWatch } from "./watch.ts";
 
@@ -84,6 +85,29 @@ export async function waitForGoals(
   options: WaitOptions,
 ): Promise<number> {
   const pending = new Map(goals.map((goal) => [goal.name, goal]));
+  const waitLine = new WaitLine(context, () => waitedFor([...pending.keys()], goals.length));
+  try {
+    return await waitForPending(context, watch, pending, options);
+  } finally {
+    waitLine.end();
+  }
+}
+
+const NAMES_IN_WAIT_LINE = 3;
+
+function waitedFor(names: readonly string[], total: number): string {
+  const shown = names.slice(0, NAMES_IN_WAIT_LINE).join(", ");
+  const rest = names.length > NAMES_IN_WAIT_LINE ? ", …" : "";
+  return `Waiting for ${total === 1 ? "" : `${names.length} of ${total} units: `}${shown}${rest}`;
+}
+
+/** Takes from `pending` what is done. */
+async function waitForPending(
+  context: CommandContext,
+  watch: UnitWatch,
+  pending: Map<string, Goal>,
+  options: WaitOptions,
+): Promise<number> {
   const explained = new Map<string, string>();
   const { clock } = context.world;
   const deadlineMs = clock.now() + options.patienceMs;

@@ -5,6 +5,7 @@
  */
 import type { FleetClient } from "../client/index.ts";
 import type { Flag, FlagValues } from "./flags.ts";
+import type { Paint } from "./output/colour.ts";
 import type { Tunnel } from "./ssh/port.ts";
 import type { World } from "./world.ts";
 
@@ -22,6 +23,8 @@ export interface Command {
   readonly takesCommand?: true;
   /** Its units may be given as paths of local files. */
   readonly takesFiles?: true;
+  /** What it prints may be long: on a terminal a pager shows it, unless it is followed. */
+  readonly pages?: true;
   /** It asks no daemon anything: no tunnel is opened for it. */
   readonly isLocal?: true;
   /** Returns the exit status. */
@@ -35,6 +38,10 @@ export interface CommandContext {
   /** The way to the API, when it is one of SSH: machines are reached through it, too. */
   readonly tunnel: Tunnel | null;
   readonly world: World;
+  /** Shows a line on the terminal that the next words push aside; null takes it away. Null itself: nobody would see it. */
+  readonly progress: ((text: string | null) => void) | null;
+  /** For stdout. */
+  readonly paint: Paint;
   /** The name that the user typed: flt, fltctl, fleetctl. */
   readonly program: string;
   /** Called as fleetctl or fltctl: where fleet's exit statuses differ from systemctl's, fleet's hold. */

@@ -32,6 +32,7 @@ export const GLOBAL_FLAGS: readonly Flag[] = [
   },
   { name: "strict-host-key-checking", fallback: "true", help: "Store the keys of new hosts, refuse changed ones" },
   { name: "debug", fallback: "false", help: "Say on stderr what is asked and answered" },
+  { name: "no-pager", fallback: "false", help: "Print on the terminal at once, without a pager" },
   { name: "version", fallback: "false", help: "Print the version" },
   { name: "help", short: "h", fallback: "false", help: "Explain the command" },
   { name: "driver", value: "API", fallback: "API", help: "Accepted without effect" },

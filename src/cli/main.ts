@@ -11,6 +11,7 @@ import type { Clock } from "../lib/clock.ts";
 import { EXIT_OK } from "./command.ts";
 import { run } from "./run.ts";
 import type { Ssh } from "./ssh/port.ts";
+import { SystemTerminal } from "./system-terminal.ts";
 import type { World } from "./world.ts";
 
 const REAL_CLOCK: Clock = {
@@ -23,18 +24,13 @@ const REAL_CLOCK: Clock = {
 
 /** What has been handed to a stream and not been taken yet; one write after another keeps the order. */
 class Output {
-  readonly #stream: NodeJS.WriteStream;
   #tail: Promise<void> = Promise.resolve();
 
-  constructor(stream: NodeJS.WriteStream) {
-    this.#stream = stream;
-  }
-
-  write(data: string | Uint8Array): Promise<void> {
+  write(stream: NodeJS.WriteStream, data: string | Uint8Array): Promise<void> {
     this.#tail = this.#tail.then(
       () =>
         new Promise((resolve) => {
-          this.#stream.write(data, () => resolve());
+          stream.write(data, () => resolve());
         }),
     );
     return this.#tail;
@@ -47,11 +43,19 @@ class Output {
 
 export async function runCli(argv: readonly string[], program: string): Promise<number> {
   const interrupt = new AbortController();
-  process.once("SIGINT", () => interrupt.abort());
+  const terminal = new SystemTerminal();
+  const onInterrupt = (): void => {
+    if (terminal.isPaging) return;
+    process.off("SIGINT", onInterrupt);
+    interrupt.abort();
+  };
+  process.on("SIGINT", onInterrupt);
   process.once("SIGTERM", () => interrupt.abort());
   process.stdout.on("error", () => process.exit(EXIT_OK));
-  const stdout = new Output(process.stdout);
-  const stderr = new Output(process.stderr);
+  const output = new Output();
+  // On one terminal the order between the two streams counts as well.
+  const errors = terminal.stdout && terminal.stderr ? output : new Output();
+  const say = (text: string): void => void errors.write(process.stderr, text);
   const world: World = {
     environment: process.env,
     fetch: (url, init) => fetch(url, init as RequestInit),
@@ -59,26 +63,25 @@ export async function runCli(argv: readonly string[], program: string): Promise<
     wallClock: () => new Date(),
     signal: interrupt.signal,
     out: (text) => {
-      void stdout.write(text);
+      void output.write(process.stdout, text);
     },
-    outBytes: (bytes) => stdout.write(bytes),
-    err: (text) => {
-      void stderr.write(text);
-    },
+    outBytes: (bytes) => output.write(process.stdout, bytes),
+    err: say,
     readFile,
     readStdin: async () => new Uint8Array(await Bun.stdin.arrayBuffer()),
     exists: existsSync,
     makeFolder: (path) => void mkdirSync(path, { recursive: true, mode: 0o700 }),
     installHost: async () => (await import("./install/system-host.ts")).SYSTEM_HOST,
-    ssh: lazySsh((text) => void stderr.write(text)),
+    terminal,
+    ssh: lazySsh(say),
     forward: async (path) => {
       const { forwardToSocket } = await import("./ssh/forward.ts");
       await forwardToSocket(path, process.stdin, process.stdout);
     },
   };
   const status = await run(argv, program, world);
-  await stdout.flushed();
-  await stderr.flushed();
+  await output.flushed();
+  await errors.flushed();
   return status;
 }
 

@@ -11,6 +11,8 @@ import { COMMANDS } from "./commands/index.ts";
 import { FlagValues, type SplitArguments, splitArguments, UsageError } from "./flags.ts";
 import { GLOBAL_FLAGS } from "./global-flags.ts";
 import { Grammar } from "./grammar.ts";
+import { paintFor } from "./output/colour.ts";
+import { openDisplay } from "./output/display.ts";
 import { completeFlags, makeClient } from "./reach.ts";
 import { openTunnel, throughTunnel } from "./ssh/open-tunnel.ts";
 import type { World } from "./world.ts";
@@ -48,19 +50,28 @@ async function dispatch(argv: readonly string[], program: string, world: World):
   const values = new FlagValues(given, [...GLOBAL_FLAGS, ...command.flags]);
   const endpoint = parseEndpoint(values.text("endpoint"));
   const tunnel = command.isLocal === true ? null : await openTunnel(values, endpoint, world);
+  const isPaged = command.pages === true && !values.isOn("no-pager") && !values.isOn("follow");
+  const display = openDisplay(world, isPaged);
   try {
     return await command.run({
       args,
       flags: values,
-      client: makeClient(values, throughTunnel(endpoint, tunnel, values), world),
+      client: makeClient(values, throughTunnel(endpoint, tunnel, values), display.world),
       tunnel,
-      world,
+      world: display.world,
+      progress: display.progress,
+      paint: paintFor(world.terminal.stdout, world.environment),
       program,
       isFleetctl: program === "fleetctl" || program === "fltctl",
       commands: COMMANDS,
       explain: (other) => grammar.help(other === null ? null : grammar.find(other)),
     });
+  } catch (error) {
+    // Who leaves the pager has seen enough.
+    if (!display.wasLeft || world.signal.aborted) throw error;
+    return EXIT_OK;
   } finally {
+    await display.close();
     await tunnel?.close();
   }
 }

@@ -8,6 +8,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { Environment } from "./global-flags.ts";
 import type { InstallHost } from "./install/port.ts";
 import type { Ssh } from "./ssh/port.ts";
+import type { Terminal } from "./terminal.ts";
 
 export interface World {
   readonly environment: Environment;
@@ -32,6 +33,7 @@ export interface World {
   makeFolder(path: string): void;
   /** This host, as something that can be installed on. */
   installHost(): Promise<InstallHost>;
+  readonly terminal: Terminal;
   readonly ssh: Ssh;
   /** stdin and stdout to a unix socket, until that ends. */
   forward(socketPath: string): Promise<void>;

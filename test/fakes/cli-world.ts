@@ -12,6 +12,7 @@ import {
 } from "../../src/api/fleet/index.ts";
 import { run } from "../../src/cli/run.ts";
 import { type Ssh, type SshResult, type Tunnel, TunnelError, type TunnelPlan } from "../../src/cli/ssh/port.ts";
+import type { Pager, Terminal } from "../../src/cli/terminal.ts";
 import type { World } from "../../src/cli/world.ts";
 import type { FetchInit } from "../../src/client/index.ts";
 import { SILENT_LOG } from "../../src/lib/log.ts";
@@ -63,6 +64,51 @@ export class FakeSsh implements Ssh {
   }
 }
 
+/** None at first; the test says what of it is one. */
+export class FakeTerminal implements Terminal {
+  stdin = false;
+  stdout = false;
+  stderr = false;
+  columns = 80;
+  rows = 24;
+  /** Programs that there are. */
+  pagers: string[] = ["less"];
+  /** Those that were started, with their environment and what they were given. */
+  readonly shown: { command: readonly string[]; environment: Readonly<Record<string, string>>; text: string }[] = [];
+  /** Leaves the pager that is open. */
+  leave: () => void = () => {};
+  /** Types a key. */
+  type: (key: string) => void = () => {};
+  isReading = false;
+
+  size(): { columns: number; rows: number } {
+    return { columns: this.columns, rows: this.rows };
+  }
+
+  startPager(command: readonly string[], environment: Readonly<Record<string, string>>): Pager | null {
+    if (!this.pagers.includes(command[0] ?? "")) return null;
+    const closed = new AbortController();
+    const shown = { command, environment, text: "" };
+    this.shown.push(shown);
+    this.leave = () => closed.abort();
+    return {
+      closed: closed.signal,
+      write: async (data) => {
+        shown.text += typeof data === "string" ? data : decodeText(data);
+      },
+      end: async () => closed.abort(),
+    };
+  }
+
+  readKeys(onKey: (key: string) => void, signal: AbortSignal): void {
+    this.type = onKey;
+    this.isReading = true;
+    signal.addEventListener("abort", () => {
+      this.isReading = false;
+    });
+  }
+}
+
 export class CliWorld {
   readonly fleet = new FakeFleet();
   readonly clock = new ManualClock();
@@ -73,6 +119,7 @@ export class CliWorld {
   readonly forwarded: string[] = [];
   readonly installHost = new FakeInstallHost();
   readonly ssh = new FakeSsh();
+  readonly terminal = new FakeTerminal();
   environment: Record<string, string> = { HOME: "/home/me" };
   /** Unix sockets of the requests so far. */
   readonly sockets: string[] = [];
@@ -154,6 +201,7 @@ export class CliWorld {
       exists: (path) => this.files.has(path),
       makeFolder: (path) => void this.folders.push(path),
       installHost: async () => this.installHost,
+      terminal: this.terminal,
       ssh: this.ssh,
       forward: async (path) => void this.forwarded.push(path),
     };

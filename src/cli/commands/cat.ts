@@ -15,6 +15,7 @@ export const cat: Command = {
   description: "Several files are separated by an empty line.",
   examples: ["cat hello.service", "cat web@.service > web@.service"],
   flags: [],
+  pages: true,
   async run(context) {
     if (context.args.length === 0) {
       note(context, "One unit file must be provided");

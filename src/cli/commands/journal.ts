@@ -49,6 +49,7 @@ export const journal: Command = {
     { name: "sudo", fallback: "false", help: "With --ssh-port: read the journal as root there" },
     SSH_INSTEAD_FLAG,
   ],
+  pages: true,
   async run(context) {
     const { flags, world } = context;
     const options = {

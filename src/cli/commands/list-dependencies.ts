@@ -38,6 +38,7 @@ export const listDependencies: Command = {
     { name: "all", short: "a", fallback: "false", help: "Follow every unit, not just targets" },
     { name: "plain", fallback: "false", help: "A list instead of a tree" },
   ],
+  pages: true,
   async run(context) {
     const direction = readDirection(context);
     if (context.args.length === 0) {

@@ -39,6 +39,7 @@ export const listMachines: Command = {
     "list-machines -o json",
   ],
   flags: TABLE_FLAGS("machine,ip,metadata", Object.keys(LISTING.columns)),
+  pages: true,
   async run(context) {
     const layout = chosenLayout(context, LISTING);
     const patterns = context.args.map(compileUnitPattern);

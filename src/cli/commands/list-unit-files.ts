@@ -86,6 +86,7 @@ export const listUnitFiles: Command = {
     "list-unit-files -o yaml",
   ],
   flags: [...TABLE_FLAGS("unit,hash,dstate,state,target", Object.keys(LISTING.columns)), ...UNIT_FILTER_FLAGS],
+  pages: true,
   async run(context) {
     if (helpsWithTypes(context)) return EXIT_OK;
     const layout = chosenLayout(context, LISTING);

@@ -7,6 +7,7 @@ import type { UnitStateEntity } from "../../model/entities.ts";
 import { shortHash } from "../../model/unit-file.ts";
 import { type Command, EXIT_OK } from "../command.ts";
 import { machineAddresses, machineLegend } from "../legend.ts";
+import { activeTone } from "../output/colour.ts";
 import { fits, helpsWithTypes, machineFilter, unitFilter } from "./filters.ts";
 import { chosenLayout, type Listing, printList } from "./list.ts";
 import { TABLE_FLAGS, UNIT_FILTER_FLAGS } from "./shared-flags.ts";
@@ -27,6 +28,11 @@ const LISTING: Listing<Row> = {
     active: ({ state }) => state.systemdActiveState ?? "",
     sub: ({ state }) => state.systemdSubState ?? "",
     hash: ({ state }, isFull) => (isFull ? (state.hash ?? "") : shortHash(state.hash ?? "")),
+  },
+  tones: {
+    load: (cell) => (["loaded", "-"].includes(cell) ? null : "bad"),
+    active: activeTone,
+    sub: activeTone,
   },
   wide: ["unit", "machine", "load", "active", "sub", "hash"],
   record: ({ state, addresses }) => ({
@@ -56,6 +62,7 @@ export const listUnits: Command = {
     "list-units -o json",
   ],
   flags: [...TABLE_FLAGS("unit,machine,active,sub", Object.keys(LISTING.columns)), ...UNIT_FILTER_FLAGS],
+  pages: true,
   async run(context) {
     if (helpsWithTypes(context)) return EXIT_OK;
     const layout = chosenLayout(context, LISTING);

@@ -7,6 +7,7 @@
  * @module
  */
 import { CliError, type CommandContext, EXIT_OK } from "../command.ts";
+import type { Tone } from "../output/colour.ts";
 import { renderTable } from "../output/table.ts";
 import { type Plain, renderYaml } from "../output/yaml.ts";
 
@@ -15,6 +16,8 @@ export type Columns<T> = Readonly<Record<string, (item: T, isFull: boolean) => s
 
 export interface Listing<T> {
   readonly columns: Columns<T>;
+  /** What a cell looks like on a terminal. */
+  readonly tones?: Readonly<Record<string, (cell: string) => Tone | null>>;
   /** Columns of `--output=wide`. */
   readonly wide: readonly string[];
   /** The row as data, by the names of the columns; null: it has none. */
@@ -56,7 +59,13 @@ export function printList<T>(
 ): number {
   const { world } = context;
   if (layout.output === "table" || layout.output === "wide") {
-    world.out(renderTable(tableRows(context, listing.columns, layout.fields, items)));
+    const rows = tableRows(context, listing.columns, layout.fields, items);
+    const headings = rows.length - items.length;
+    const toneOf = (row: number, cell: string, column: number): Tone | null => {
+      if (row < headings) return "bold";
+      return listing.tones?.[layout.fields[column] ?? ""]?.(cell) ?? null;
+    };
+    world.out(renderTable(rows, (cell, row, column) => context.paint(toneOf(row, cell, column), cell)));
     return EXIT_OK;
   }
   const records = items.map((item) => narrowed(listing.record(item), layout));

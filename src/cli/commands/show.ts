@@ -63,6 +63,7 @@ export const show: Command = {
       choices: ["text", "json", "json-pretty"],
     },
   ],
+  pages: true,
   async run(context) {
     const wish = readWish(context);
     if (context.args.length === 0) {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { decodeText, encodeText } from "../../lib/text.ts";
 import { reasonLines } from "../change.ts";
 import {
   type Command,
@@ -14,6 +15,7 @@ import {
   EXIT_OK,
   note,
 } from "../command.ts";
+import { paintStatus } from "../output/status-text.ts";
 import type { UnitPicture } from "../picture.ts";
 import { selectUnits } from "../select.ts";
 import { shellLine } from "../ssh/arguments.ts";
@@ -40,6 +42,7 @@ export const status: Command = {
     "0 active, 3 not active, 4 unknown.",
   examples: ["status hello.service", "status web@1 web@2"],
   flags: [SSH_INSTEAD_FLAG],
+  pages: true,
   async run(context) {
     if (context.args.length === 0) {
       note(context, "No units given");
@@ -73,9 +76,10 @@ async function show(context: CommandContext, picture: UnitPicture): Promise<numb
   }
   if (asksBySsh(context)) return await overSsh(context, name, holders);
   try {
+    const open = (id: string): AsyncIterable<Uint8Array> => context.client.status(name, id, context.world.signal);
     await printInTurn(
       context,
-      sourcesOf(holders, (id) => context.client.status(name, id, context.world.signal)),
+      sourcesOf(holders, (id) => painted(context, open(id))),
     );
   } catch (error) {
     if (!isMissingRoute(error)) throw error;
@@ -86,6 +90,11 @@ async function show(context: CommandContext, picture: UnitPicture): Promise<numb
   }
   const isActive = holders.every(({ id }) => ACTIVE.has(picture.states.get(id)?.report.active ?? ""));
   return isActive ? EXIT_OK : EXIT_NOT_ACTIVE;
+}
+
+/** A status is short: it is painted whole. */
+async function* painted({ paint }: CommandContext, chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield encodeText(paintStatus(decodeText(Buffer.concat(await Array.fromAsync(chunks))), paint));
 }
 
 async function overSsh(context: CommandContext, name: string, holders: readonly Holder[]): Promise<number> {

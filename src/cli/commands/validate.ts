@@ -7,6 +7,7 @@
 import { checkUnitFile, type Finding } from "../../model/unit-check.ts";
 import { mangleUnitName, parseUnitName } from "../../model/unit-name.ts";
 import { CliError, type Command, type CommandContext, EXIT_FAILED, EXIT_OK, note } from "../command.ts";
+import type { Paint } from "../output/colour.ts";
 
 const STDIN = "-";
 
@@ -45,13 +46,14 @@ export const validate: Command = {
       for (const finding of await check(context, arg)) found.push({ file: arg, ...finding });
     }
     if (output === "json") context.world.out(`${JSON.stringify(found)}\n`);
-    else context.world.out(found.map(asLine).join(""));
+    else context.world.out(found.map((finding) => asLine(finding, context.paint)).join(""));
     return found.some(({ kind }) => kind === "error") ? EXIT_FAILED : EXIT_OK;
   },
 };
 
-function asLine({ file, line, kind, message }: Finding & { readonly file: string }): string {
-  return `${file}:${line === null ? "" : `${line}:`} ${kind}: ${message}\n`;
+function asLine({ file, line, kind, message }: Finding & { readonly file: string }, paint: Paint): string {
+  const word = paint(kind === "error" ? "bad" : "warning", `${kind}:`);
+  return `${file}:${line === null ? "" : `${line}:`} ${word} ${message}\n`;
 }
 
 async function check({ flags, world }: CommandContext, arg: string): Promise<readonly Finding[]> {

@@ -16,7 +16,11 @@ function width(cell: string): number {
   return count;
 }
 
-export function renderTable(rows: readonly (readonly string[])[]): string {
+/** @param paint May wrap a cell in what takes no room. */
+export function renderTable(
+  rows: readonly (readonly string[])[],
+  paint: (cell: string, row: number, column: number) => string = (cell) => cell,
+): string {
   const stops: number[] = [];
   for (const row of rows) {
     for (const [column, cell] of row.entries()) {
@@ -24,15 +28,19 @@ export function renderTable(rows: readonly (readonly string[])[]): string {
       stops[column] = Math.max(stops[column] ?? 0, stop);
     }
   }
-  return rows.map((row) => `${renderRow(row, stops)}\n`).join("");
+  return rows.map((row, at) => `${renderRow(row, stops, (cell, column) => paint(cell, at, column))}\n`).join("");
 }
 
-function renderRow(row: readonly string[], stops: readonly number[]): string {
+function renderRow(
+  row: readonly string[],
+  stops: readonly number[],
+  paint: (cell: string, column: number) => string,
+): string {
   return row
     .map((cell, column) => {
-      if (column === row.length - 1) return cell;
+      if (column === row.length - 1) return paint(cell, column);
       const tabs = (stops[column] ?? 1) - Math.floor(width(cell) / TAB_STOP);
-      return `${cell}${"\t".repeat(tabs)}`;
+      return `${paint(cell, column)}${"\t".repeat(tabs)}`;
     })
     .join("");
 }
