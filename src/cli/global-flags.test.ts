@@ -27,6 +27,23 @@ test("all of fleet's are there", () => {
   expect(FLEETS.split(" ").filter((name) => !GLOBAL_FLAGS.some((flag) => flag.name === name))).toEqual([]);
 });
 
+test("their defaults are fleet's, but for the places of flt's own files", () => {
+  const defaults = Object.fromEntries(GLOBAL_FLAGS.map(({ name, fallback }) => [name, fallback]));
+  expect(defaults).toMatchObject({
+    endpoint: "unix:///run/flt.sock",
+    tunnel: "",
+    "ssh-username": "core",
+    "ssh-timeout": "10.0",
+    "known-hosts-file": "~/.flt/known_hosts",
+    "strict-host-key-checking": "true",
+    "request-timeout": "3.0",
+    "key-file": "",
+    "cert-file": "",
+    "ca-file": "",
+    debug: "false",
+  });
+});
+
 describe("each from the environment: FLTCTL_ over FLEETCTL_, the command line over both, an empty one is none", () => {
   for (const { name, value: isValue } of GLOBAL_FLAGS) {
     test(name, () => {

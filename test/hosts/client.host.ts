@@ -60,6 +60,30 @@ hostSuite("the client", { hosts: 1 }, (suite) => {
     expect((await host.flt("destroy", "broken", "crashing", "bad", "once")).code).toBe(0);
   });
 
+  suite.case("a load that fails, then a start that fails the same way: each is told at once", async (cluster) => {
+    const host = cluster.host("h1");
+    // The host has a unit of this name itself.
+    const name = "systemd-journald.service";
+    await writeUnits(host, { [name]: sleeper("an impostor") });
+    const said: string[] = [];
+    for (const words of [
+      ["load", `/tmp/${name}`],
+      ["start", name],
+      ["load", name],
+      ["start", name],
+    ]) {
+      const begin = performance.now();
+      const { code, stderr } = await host.flt(...words);
+      expect([words, code]).toEqual([words, 1]);
+      expect(performance.now() - begin).toBeLessThan(3_000);
+      said.push(stderr);
+    }
+    expect(said[0]).toContain("own systemd has a unit of this name");
+    expect(new Set(said).size).toBe(1);
+    expect((await host.flt("destroy", name)).code).toBe(0);
+    expect(await host.property(name, "ActiveState")).toBe("active");
+  });
+
   suite.case("stop returns when systemd has stopped it, restart gives it another process", async (cluster) => {
     const host = cluster.host("h1");
     expect((await host.flt("start", "/tmp/slow-stop.service")).code).toBe(0);
@@ -101,11 +125,39 @@ hostSuite("the client", { hosts: 1 }, (suite) => {
     expect((await host.flt("start", "/tmp/everywhere.service")).stdout).toEndWith(
       "Triggered global unit everywhere.service start\n",
     );
+    const before = await eventually("its process", 5_000, () => host.mainPid("everywhere.service"));
     expect((await host.flt("restart", "everywhere")).code).toBe(0);
+    await eventually("another process", 5_000, async () => {
+      const pid = await host.mainPid("everywhere.service");
+      return pid !== 0 && pid !== before;
+    });
     expect((await host.flt("list-unit-files", "--no-legend")).stdout).toMatch(
       /everywhere\.service\t\w{7}\tlaunched\t-\tglobal\n/,
     );
     expect((await host.flt("destroy", "everywhere")).code).toBe(0);
+  });
+
+  suite.case("a global unit that fits nowhere says why; an inactive one is not stopped into being", async (cluster) => {
+    const host = cluster.host("h1");
+    const name = "choosy-everywhere.service";
+    const placement = "[X-Flt]\nGlobal=true\nMachineMetadata=disk=ssd\n";
+    await writeUnits(host, { [name]: sleeper("choosy", placement) });
+    expect((await host.flt("start", `/tmp/${name}`)).code).toBe(0);
+    const words = `${legend(host)}: No metadata disk: the unit needs disk=ssd\n`;
+    await eventually("the reason", 5_000, async () => {
+      const { code, stdout } = await host.flt("status", name);
+      return code === 3 && stdout.endsWith(`desired state: launched\nIn its way:\n  ${words}`);
+    });
+    expect((await host.flt("unload", name)).code).toBe(0);
+    expect(await host.flt("stop", name)).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: `Unable to stop unit ${name} in state inactive\n`,
+    });
+    expect((await host.flt("list-unit-files", "--no-legend", "--fields=unit,dstate")).stdout).toContain(
+      `${name}\tinactive\n`,
+    );
+    expect((await host.flt("destroy", name)).code).toBe(0);
   });
 
   suite.case("journal -f goes on with new lines until it is interrupted", async (cluster) => {

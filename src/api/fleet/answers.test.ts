@@ -33,6 +33,17 @@ describe("entities", () => {
     expect(everywhere).not.toHaveProperty("machineID");
   });
 
+  test("an option without a value is an empty assignment, on the way in and on the way out", async () => {
+    const options = [
+      { section: "Service", name: "ExecStart" },
+      { section: "Service", name: "ExecStart", value: "" },
+      { section: "Service", name: "ExecStart", value: "/bin/true" },
+    ];
+    await world.ask("PUT", "/fleet/v1/units/reset.service", { options });
+    const [first, , last] = options;
+    expect(await world.json("/fleet/v1/units/reset.service")).toMatchObject({ options: [first, first, last] });
+  });
+
   test("a replacement without desiredState becomes inactive", async () => {
     await world.ask("PUT", "/fleet/v1/units/hello.service", { options: optionsOf(OTHER) });
     expect(world.fleet.job("hello.service")?.desiredState).toBe("inactive");
