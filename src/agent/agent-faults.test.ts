@@ -141,6 +141,69 @@ describe("when systemd is out of reach", () => {
   });
 });
 
+describe("when an order's answer is lost with the connection", () => {
+  test("a unit that systemd has started is active for flt, too, and was started once", async () => {
+    await world.start();
+    world.systemd.loseAnswer("start");
+    await world.schedule("a.service", SLEEP);
+    expect(world.systemd.condition("a.service").active).toBe("active");
+    world.systemd.reconnect();
+    await world.run(1000);
+    expect(world.report("a.service")).toMatchObject({ jobState: "launched", load: "loaded", active: "active" });
+    expect(world.report("a.service")?.problem).toBeUndefined();
+  });
+
+  test("one that came to run before its order is reported as it is", async () => {
+    await world.start();
+    await world.schedule("a.service", SLEEP, "loaded");
+    await world.systemd.start("a.service");
+    await world.run();
+    world.systemd.orders.length = 0;
+    await world.setState("a.service", "launched");
+    expect(world.report("a.service")).toMatchObject({ jobState: "launched", active: "active" });
+  });
+});
+
+describe("when somebody deletes a unit's file", () => {
+  test("it is restored at once, and nothing is stopped or started for that", async () => {
+    await world.start();
+    await world.schedule("a.service", SLEEP);
+    await world.schedule("once.service", ONESHOT);
+    world.systemd.orders.length = 0;
+    for (const name of ["a.service", "once.service"]) world.systemd.deleteFile(name);
+    await world.run();
+    expect(world.systemd.orders).toEqual(["restore a.service", "restore once.service"]);
+    expect(world.report("a.service")).toMatchObject({ jobState: "launched", load: "loaded", active: "active" });
+    world.systemd.orders.length = 0;
+    await world.setState("a.service", "loaded");
+    expect(world.systemd.orders).toEqual(["stop a.service"]);
+  });
+
+  test("while no daemon looks: what runs is adopted, what is not to be here is stopped", async () => {
+    await world.start();
+    await world.schedule("a.service", SLEEP);
+    await world.schedule("away.service", SLEEP);
+    await world.restart();
+    await world.place(["away.service"], null);
+    world.systemd.orders.length = 0;
+    for (const name of ["a.service", "away.service"]) world.systemd.deleteFile(name);
+    await world.start();
+    expect(world.systemd.orders.toSorted()).toEqual(["restore a.service", "unload away.service"]);
+    expect(world.report("a.service")).toMatchObject({ jobState: "launched", active: "active" });
+    expect(world.systemd.names).toEqual(["a.service"]);
+  });
+});
+
+test("a name that was refused and is free now is taken without anybody asking again", async () => {
+  await world.start();
+  await world.schedule("ssh.service", SLEEP);
+  expect(world.report("ssh.service")?.problem).toContain("of this name");
+  world.systemd.freeName("ssh.service");
+  await world.run();
+  expect(world.report("ssh.service")).toMatchObject({ jobState: "launched", active: "active" });
+  expect(world.report("ssh.service")?.problem).toBeUndefined();
+});
+
 describe("when it leaves", () => {
   test("in order: units are stopped here first, then given back, and the machine is gone", async () => {
     await world.start();

@@ -85,6 +85,7 @@ export class Agent {
   readonly #membership: Membership;
   readonly #stop = new AbortController();
   #adopting: Promise<void> = Promise.resolve();
+  #isAdoptionDue = false;
   #watching: Promise<void> | null = null;
   #watch: ScheduleWatch | null = null;
   #unsubscribe: () => void = () => {};
@@ -118,7 +119,8 @@ export class Agent {
       fence: this.#fence,
       onChange,
     });
-    this.#runner = new Runner({ machineId: options.registration().id, executor, clock, log, onChange });
+    const onUncertain = () => this.#adopt();
+    this.#runner = new Runner({ machineId: options.registration().id, executor, clock, log, onChange, onUncertain });
     this.#membership = new Membership({
       registry,
       clock,
@@ -153,6 +155,8 @@ export class Agent {
   start(): void {
     this.#unsubscribe = this.#options.units.subscribe({
       changed: (name, condition) => this.#runner.observe(name, condition),
+      lost: (name) => this.#runner.lose(name),
+      freed: (name) => this.#runner.free(name),
       connection: (event) => {
         if (event === "regained") this.#adopt();
         else this.#connected = false;
@@ -222,9 +226,14 @@ export class Agent {
     this.#options.onFatal(error);
   }
 
-  /** Reads what is held, as often as it takes; one reading at a time. */
+  /** Reads what is held, as often as it takes; one reading at a time. Whoever asks before the next one begins shares it. */
   #adopt(): void {
-    this.#adopting = this.#adopting.then(() => this.#readUnits());
+    if (this.#isAdoptionDue) return;
+    this.#isAdoptionDue = true;
+    this.#adopting = this.#adopting.then(() => {
+      this.#isAdoptionDue = false;
+      return this.#readUnits();
+    });
   }
 
   async #readUnits(): Promise<void> {

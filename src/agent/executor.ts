@@ -19,7 +19,15 @@ import type { JobLimit } from "./job-limit.ts";
 import type { Latch } from "./latch.ts";
 import type { Task } from "./plan.ts";
 import type { Reloader } from "./reloader.ts";
-import { ABSENT, DORMANT, type Order, type UnitManager, UnitManagerError } from "./unit-manager.ts";
+import {
+  ABSENT,
+  DORMANT,
+  type Order,
+  type ReloadNeed,
+  type UnitFile,
+  type UnitManager,
+  UnitManagerError,
+} from "./unit-manager.ts";
 import { jobProblem, type UnitRecord } from "./unit-record.ts";
 import type { UnitText } from "./unit-texts.ts";
 
@@ -68,6 +76,8 @@ export class Executor {
         return await this.#unload(record);
       case "load":
         return await this.#load(record, task, context);
+      case "restore":
+        return await this.#restore(record, task, context);
       case "stop":
         return await this.#stop(record);
       case "start":
@@ -87,27 +97,51 @@ export class Executor {
   }
 
   async #load(record: UnitRecord, task: Task, context: TaskContext): Promise<void> {
-    const { units, reloader } = this.#options;
-    const { name, hash } = task;
-    let file: UnitText;
-    let need: Awaited<ReturnType<UnitManager["load"]>>;
-    try {
-      file = await this.#options.text(hash, context.signal);
-      need = await units.load({ name, ...file });
-    } finally {
-      context.loads.pass();
-    }
-    // Until it has reloaded, systemd would start the old file: a load that gets no further is done again.
-    if (need === "before-start") {
-      await context.loads.opened;
-      await reloader.reload();
-    } else if (need === "later") this.#reloadWanted = true;
-    record.hash = hash;
+    const file = await this.#bring(task, context, (unit) => this.#options.units.load(unit));
+    record.hash = task.hash;
     record.launched = false;
+    record.lost = false;
     record.fenced = file.fenced;
     record.condition = DORMANT;
     record.problem = undefined;
     if (!context.startFollows) await this.#look(record);
+  }
+
+  async #restore(record: UnitRecord, task: Task, context: TaskContext): Promise<void> {
+    const { launched, name } = record;
+    const file = await this.#bring(task, context, (unit) => this.#options.units.restore(unit, launched));
+    record.hash = task.hash;
+    record.lost = false;
+    record.fenced = file.fenced;
+    record.problem = undefined;
+    await this.#look(record);
+    if (record.condition.load !== "not-found") return;
+    // Tried once: whatever hides the file would make systemd reload for ever.
+    throw new UnitManagerError(
+      "rejected",
+      `Cannot restore the file of "${name}": systemd does not find it. Look for links of this name with \`systemctl cat ${name}\``,
+    );
+  }
+
+  /** Fetches the unit's file and hands it over. Until systemd has reloaded it would start the old one. */
+  async #bring(
+    { name, hash }: Task,
+    context: TaskContext,
+    give: (file: UnitFile) => Promise<ReloadNeed>,
+  ): Promise<UnitText> {
+    let file: UnitText;
+    let need: ReloadNeed;
+    try {
+      file = await this.#options.text(hash, context.signal);
+      need = await give({ name, ...file });
+    } finally {
+      context.loads.pass();
+    }
+    if (need === "before-start") {
+      await context.loads.opened;
+      await this.#options.reloader.reload();
+    } else if (need === "later") this.#reloadWanted = true;
+    return file;
   }
 
   async #unload(record: UnitRecord): Promise<void> {
@@ -119,6 +153,7 @@ export class Executor {
       const need = await this.#options.units.unload(record.name);
       if (need !== "none") this.#reloadWanted = true;
       record.launched = false;
+      record.lost = false;
       record.hash = null;
       record.condition = ABSENT;
       record.problem = undefined;
@@ -131,24 +166,26 @@ export class Executor {
   async #start(record: UnitRecord, context: TaskContext): Promise<void> {
     await context.loads.opened;
     if (record.fenced) await this.#options.fence.guard(record.name);
-    const before = record.condition;
     await this.#order(record, "start");
-    record.launched = true;
-    record.quiet = record.condition === before;
   }
 
   async #stop(record: UnitRecord): Promise<void> {
     await this.#order(record, "stop");
-    record.launched = false;
   }
 
   async #order(record: UnitRecord, kind: "start" | "stop"): Promise<void> {
     const leave = await this.#enter(record);
+    const before = record.condition;
     record.ordering = true;
     try {
-      this.#follow(record, kind, await this.#options.units[kind](record.name), leave);
+      const job = await this.#options.units[kind](record.name);
+      record.launched = kind === "start";
+      record.quiet = kind === "start" && record.condition === before;
+      this.#follow(record, kind, job, leave);
     } catch (error) {
       leave();
+      // The refusal may be about the unit's file, which systemd has read for this order.
+      if (error instanceof UnitManagerError && error.code === "rejected") await this.#look(record);
       throw error;
     } finally {
       record.ordering = false;
@@ -176,6 +213,8 @@ export class Executor {
       try {
         const result = await job.done;
         if (record.order !== order) return;
+        // Nothing was heard: it was in that state before.
+        if (result === "done" && record.quiet) await this.#look(record);
         if (result !== "done" && !record.ordering) {
           await this.#look(record);
           if (record.order !== order) return;

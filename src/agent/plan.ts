@@ -6,7 +6,9 @@
  * asked, and a loaded one that runs was activated by its socket or its timer. An order is given once per change of
  * what is wanted; what comes after that is the unit's own business (Restart=).
  *
- * Order of work in one pass: unload, load, stop, start. Between load and stop the runner reloads systemd once if a load
+ * A unit whose file or link somebody took away (`lost`) gets it back, and goes on as it was: nothing is stopped or started for that.
+ *
+ * Order of work in one pass: unload, load and restore, stop, start. Between load and stop the runner reloads systemd once if a load
  * asked for it. Loads come before starts, so that units which need each other find each other.
  *
  * Invariants.
@@ -25,11 +27,13 @@ export interface Actual {
   readonly hash: string | null;
   /** It was ordered to start, and not to stop since. */
   readonly launched: boolean;
+  /** It is held, but systemd's link to its file, or the file, is gone. */
+  readonly lost?: boolean;
   /** The order that was refused for good; the same one is not given again. */
   readonly refused?: Scheduled | undefined;
 }
 
-export type TaskKind = "unload" | "load" | "stop" | "start";
+export type TaskKind = "unload" | "load" | "restore" | "stop" | "start";
 
 export interface Task {
   readonly kind: TaskKind;
@@ -39,7 +43,10 @@ export interface Task {
   readonly reason: string;
 }
 
-const ORDER: readonly TaskKind[] = ["unload", "load", "stop", "start"];
+/** The hash of a file that nobody has seen: what is lost under it is taken for what is wanted, anything else for another file. */
+export const UNKNOWN_HASH = "";
+
+const ORDER: readonly TaskKind[] = ["unload", "load", "restore", "stop", "start"];
 const NOTHING: Actual = { hash: null, launched: false };
 
 /** Tasks for `names` only, in the order of work, and by the order of `names` within one kind. */
@@ -62,7 +69,10 @@ export function planUnit(name: string, wanted: Scheduled | undefined, actual: Ac
   const tasks: Task[] = [];
   const { hash } = wanted;
   let launched = actual.launched;
-  if (actual.hash !== hash) {
+  const isLost = actual.lost === true;
+  if (isLost && (actual.hash === hash || actual.hash === UNKNOWN_HASH)) {
+    tasks.push({ kind: "restore", name, hash, reason: "its file or its link was taken away" });
+  } else if (actual.hash !== hash) {
     if (actual.hash !== null) tasks.push({ kind: "unload", name, hash: "", reason: "its unit file was replaced" });
     tasks.push({ kind: "load", name, hash, reason: "wanted on this machine" });
     launched = false;

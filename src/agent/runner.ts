@@ -11,6 +11,7 @@
  * - In one pass no unit is started before every new one was loaded (a hanging stop holds up its own unit only), and
  *   systemd reloads at most once for all of them.
  * - A failed task is tried again after a growing pause, except an order that systemd refused: that waits for a change.
+ * - A task that was under way when systemd went away may have been done or not: its unit is adopted anew before anything else.
  *
  * Not here. The tasks themselves (executor.ts).
  *
@@ -23,15 +24,12 @@ import type { UnitReport } from "../model/states.ts";
 import type { GivenOrder } from "../registry/types.ts";
 import { type Executor, TaskDropped } from "./executor.ts";
 import { Latch } from "./latch.ts";
-import { type Actual, planTasks, sameScheduled, type Task } from "./plan.ts";
+import { type Actual, planTasks, sameScheduled, type Task, UNKNOWN_HASH } from "./plan.ts";
 import { ABSENT, DORMANT, type HeldUnit, type UnitCondition, UnitManagerError } from "./unit-manager.ts";
 import { actualOf, newRecord, reportOf, type UnitRecord } from "./unit-record.ts";
 
 const RETRY_FIRST_MS = 500;
 const RETRY_LAST_MS = 30_000;
-
-/** The hash of no file: what is held under it is unloaded and loaded anew. Its link was taken away behind our back. */
-const UNLINKED = "";
 
 export interface RunnerOptions {
   readonly machineId: MachineId;
@@ -40,6 +38,8 @@ export interface RunnerOptions {
   readonly log: Log;
   /** This unit's report may have changed. */
   readonly onChange: (name: string) => void;
+  /** What became of some order is not known: adopt() is to be called again. */
+  readonly onUncertain: () => void;
 }
 
 export class Runner {
@@ -83,14 +83,12 @@ export class Runner {
       const record = this.#record(name);
       record.pending = null;
       record.order++;
-      if (record.busy) continue;
-      const file = files.get(name);
-      record.condition = file === undefined ? ABSENT : (conditions.get(name) ?? DORMANT);
-      const isUnlinked = record.condition.load === "not-found" && record.condition.active === "inactive";
-      record.hash = file === undefined ? null : isUnlinked ? UNLINKED : file.hash;
-      record.launched = file?.launched ?? false;
-      record.fenced = file?.fenced ?? false;
-      this.#options.onChange(name);
+      if (record.busy) record.uncertain = true;
+      else {
+        record.uncertain = false;
+        takeOver(record, files.get(name), conditions.get(name) ?? DORMANT);
+        this.#options.onChange(name);
+      }
     }
     this.#adopted = true;
     this.#pass(new Set([...names, ...(this.#wanted?.keys() ?? [])]));
@@ -121,6 +119,22 @@ export class Runner {
     if (condition.active === "active") record.problem = undefined;
     // While a chain is in the middle of a load and a start, its end is what is worth reporting.
     if (!record.busy || record.pending === "stop") this.#options.onChange(name);
+  }
+
+  /** Somebody took the unit's file, or its link, away. */
+  lose(name: string): void {
+    const record = this.#records.get(name);
+    if (record === undefined || record.hash === null) return;
+    record.lost = true;
+    this.#pass([name]);
+  }
+
+  /** A name that was refused is free now. */
+  free(name: string): void {
+    const record = this.#records.get(name);
+    if (record?.refused === undefined) return;
+    record.refused = undefined;
+    this.#pass([name]);
   }
 
   /** Unloads everything; resolves when nothing is held any more. Give it a deadline. */
@@ -170,7 +184,7 @@ export class Runner {
     const chains = Map.groupBy(planTasks(idle, this.#wanted, actual), (task) => task.name);
     for (const name of idle) if (!chains.has(name)) this.#settle(name);
     let loads = 0;
-    for (const tasks of chains.values()) if (tasks[0]?.kind === "load") loads++;
+    for (const tasks of chains.values()) if (tasks[0]?.kind === "load" || tasks[0]?.kind === "restore") loads++;
     const latch = new Latch(loads);
     for (const [name, tasks] of chains) {
       // A load that follows an unload is not waited for by others: the unload may take long.
@@ -211,7 +225,8 @@ export class Runner {
     } finally {
       record.busy = false;
       if (!record.quiet) this.#options.onChange(record.name);
-      if (record.again) this.#pass([record.name]);
+      if (record.uncertain && record.retry === null) this.#resolve(record);
+      else if (record.again) this.#pass([record.name]);
       else this.#settle(record.name);
     }
   }
@@ -247,13 +262,21 @@ export class Runner {
       return;
     }
     const delayMs = Math.min(RETRY_LAST_MS, RETRY_FIRST_MS * 2 ** Math.min(record.failures++, 10));
+    const isAway = error instanceof UnitManagerError && error.code === "disconnected";
+    record.uncertain ||= isAway || (error instanceof UnitManagerError && error.code === "timeout");
     // That systemd is away was logged once, by whoever is connected to it.
-    const level = error instanceof UnitManagerError && error.code === "disconnected" ? "debug" : "warning";
+    const level = isAway ? "debug" : "warning";
     log[level](record.problem, { unit: name, retryAfterMs: delayMs });
     record.retry = clock.after(delayMs, () => {
       record.retry = null;
-      this.#pass([name]);
+      if (record.uncertain) this.#resolve(record);
+      else this.#pass([name]);
     });
+  }
+
+  #resolve(record: UnitRecord): void {
+    record.uncertain = false;
+    if (!this.#stop.signal.aborted) this.#options.onUncertain();
   }
 
   /** Forgets a unit that is neither wanted nor held. */
@@ -265,6 +288,22 @@ export class Runner {
     this.#options.onChange(name);
     if (this.#records.size === 0) this.#onEmpty?.();
   }
+}
+
+function takeOver(record: UnitRecord, file: HeldUnit | undefined, condition: UnitCondition): void {
+  const isActive = condition.active !== "inactive" && condition.active !== "failed";
+  const isGone = file !== undefined && (file.hash === null || condition.load === "not-found");
+  record.condition = file === undefined ? ABSENT : condition;
+  // What runs gets its file back and runs on; what does not is unloaded and loaded anew.
+  record.lost = isGone && isActive;
+  const known = file?.hash ?? record.hash ?? UNKNOWN_HASH;
+  // A load of ours that came to no end may have left its file behind: systemd need not have read it.
+  const isHalfLoaded = record.planned !== undefined && record.hash === null;
+  if (file === undefined) record.hash = null;
+  else record.hash = isHalfLoaded || (isGone && !isActive) ? UNKNOWN_HASH : known;
+  // A start mark that went with the file is made up for: it runs.
+  record.launched = (file?.launched ?? false) || record.lost;
+  record.fenced = file?.fenced ?? false;
 }
 
 function isSameOrder(a: GivenOrder | undefined, b: GivenOrder | undefined): boolean {

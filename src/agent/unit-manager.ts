@@ -30,11 +30,11 @@ export function sameCondition(a: UnitCondition, b: UnitCondition): boolean {
   return a.load === b.load && a.active === b.active && a.sub === b.sub && a.result === b.result;
 }
 
-/** A unit file in the units directory. */
+/** A unit file in the units directory, or what is left when somebody has deleted one: systemd's link, the mark of its start. */
 export interface HeldUnit {
   readonly name: string;
-  /** SHA-1 (hex) of the file's bytes, which is the unit's hash when the file is whole. */
-  readonly hash: string;
+  /** SHA-1 (hex) of the file's bytes, which is the unit's hash when the file is whole; null: the file is gone. */
+  readonly hash: string | null;
   /** systemd accepted our order to start it, and no order to stop it came after. */
   readonly launched: boolean;
   /** It was loaded as a fenced one. */
@@ -72,6 +72,10 @@ export interface Order {
 export interface UnitManagerListener {
   /** A held unit's state as it is now. */
   changed(name: string, condition: UnitCondition): void;
+  /** A held unit's file, or systemd's link to it, was taken away by somebody else. What runs of it runs on. */
+  lost(name: string): void;
+  /** Nothing is in the way any more of a name that load() refused as taken. */
+  freed(name: string): void;
   /** `lost`: nothing is known from here on. `regained`: read held() and states() again. */
   connection(event: "lost" | "regained"): void;
 }
@@ -83,6 +87,8 @@ export interface UnitManager {
   states(names: readonly string[]): Promise<ReadonlyMap<string, UnitCondition>>;
   /** Writes the file, links it, and enables it when it has an [Install] section. An older file is replaced. */
   load(file: UnitFile): Promise<ReloadNeed>;
+  /** Puts back what was lost of a held unit: file, link, mark. Touches nothing that runs. */
+  restore(file: UnitFile, launched: boolean): Promise<ReloadNeed>;
   /** systemctl daemon-reload. */
   reload(): Promise<void>;
   start(name: string): Promise<Order>;
@@ -99,10 +105,12 @@ export interface UnitManager {
 }
 
 export type UnitManagerErrorCode =
-  /** The host's own systemd has a unit of this name. */
+  /** The host's own systemd has a unit of this name, or has it masked. */
   | "name-taken"
   /** systemd refused: its words are in the message. */
   | "rejected"
+  /** The host is short of space, memory or the like: it may go later. */
+  | "shortage"
   /** The connection to systemd is down. */
   | "disconnected"
   /** systemd did not answer in time; the order may have been carried out. */

@@ -15,6 +15,10 @@ export interface UnitRecord {
   /** The file that is held; null: none. */
   hash: string | null;
   launched: boolean;
+  /** Its file or systemd's link to it is gone. */
+  lost: boolean;
+  /** systemd went away while something was done for it: what became of that must be asked for. */
+  uncertain: boolean;
   /** What is held is stopped by systemd when this machine's lease is not renewed. */
   fenced: boolean;
   condition: UnitCondition;
@@ -46,6 +50,8 @@ export function newRecord(name: string): UnitRecord {
     name,
     hash: null,
     launched: false,
+    lost: false,
+    uncertain: false,
     fenced: false,
     condition: ABSENT,
     planned: undefined,
@@ -64,7 +70,7 @@ export function newRecord(name: string): UnitRecord {
 }
 
 export function actualOf(record: UnitRecord): Actual {
-  return { hash: record.hash, launched: record.launched, refused: record.refused };
+  return { hash: record.hash, launched: record.launched, lost: record.lost, refused: record.refused };
 }
 
 /** undefined: there is nothing to report. */

@@ -68,6 +68,8 @@ export function systemdContract(unitsDirectory: string): void {
         wake = () => {};
         units.subscribe({
           changed: () => {},
+          lost: () => {},
+          freed: () => {},
           connection: (event) => {
             events.push(event);
             wake();

@@ -45,6 +45,8 @@ export function unitManagerContract(title: string, make: () => Promise<Subject>)
           heard.push({ name, condition });
           wake();
         },
+        lost: () => {},
+        freed: () => {},
         connection: () => {},
       });
     });

@@ -32,6 +32,7 @@ import type { Clock, Timer } from "../../src/lib/clock.ts";
 
 interface FakeUnit {
   text: string;
+  isFileGone: boolean;
   launched: boolean;
   readonly fenced: boolean;
   condition: UnitCondition;
@@ -46,7 +47,7 @@ export class FakeUnitManager implements UnitManager {
   /** Every order, as it was given: "load a.service", "start a.service". */
   readonly orders: string[] = [];
   readonly #units = new Map<string, FakeUnit>();
-  readonly #hostUnits: ReadonlySet<string>;
+  readonly #hostUnits: Set<string>;
   /** Kept in memory while they are not held; and those whose memory is older than the file. */
   readonly #pinned = new Set<string>();
   readonly #stale = new Set<string>();
@@ -57,6 +58,7 @@ export class FakeUnitManager implements UnitManager {
   #fence: Timer | null = null;
   #hasFired = false;
   #connected = true;
+  #loseAnswer: string | null = null;
   #failNext: { readonly verb: string; readonly error: UnitManagerError } | null = null;
 
   constructor(options: { readonly clock: Clock; readonly hostUnits?: readonly string[] }) {
@@ -99,6 +101,20 @@ export class FakeUnitManager implements UnitManager {
   unlink(name: string): void {
     this.#unit(name).condition = ABSENT;
   }
+  /** Somebody deletes its file; whether anybody is connected and hears it or not. */
+  deleteFile(name: string): void {
+    this.#unit(name).isFileGone = true;
+    if (this.#connected) for (const listener of this.#listeners) listener.lost(name);
+  }
+  /** The host's unit of this name is gone. */
+  freeName(name: string): void {
+    this.#hostUnits.delete(name);
+    for (const listener of this.#listeners) listener.freed(name);
+  }
+  /** The next order of this kind is carried out, but the connection breaks before its answer. */
+  loseAnswer(verb: string): void {
+    this.#loseAnswer = verb;
+  }
   /** Another unit refers to it: systemd keeps its old file in memory. */
   pin(name: string): void {
     this.#pinned.add(name);
@@ -120,7 +136,9 @@ export class FakeUnitManager implements UnitManager {
   async held(): Promise<readonly HeldUnit[]> {
     this.#mustBeConnected();
     return [...this.#units]
-      .map(([name, unit]) => ({ name, hash: sha1(unit.text), launched: unit.launched, fenced: unit.fenced }))
+      .map(([name, { text, isFileGone, launched, fenced }]) => {
+        return { name, hash: isFileGone ? null : sha1(text), launched, fenced };
+      })
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
@@ -142,6 +160,7 @@ export class FakeUnitManager implements UnitManager {
     }
     this.#units.set(file.name, {
       text: file.text,
+      isFileGone: false,
       launched: false,
       fenced: file.fenced,
       condition: DORMANT,
@@ -152,6 +171,16 @@ export class FakeUnitManager implements UnitManager {
       return "before-start";
     }
     return file.install ? "later" : "none";
+  }
+
+  async restore(file: UnitFile, launched: boolean): Promise<ReloadNeed> {
+    this.#begin("restore", file.name);
+    const unit = this.#unit(file.name);
+    unit.text = file.text;
+    unit.launched = launched;
+    unit.isFileGone = false;
+    unit.condition = { ...unit.condition, load: "loaded" };
+    return "none";
   }
 
   async reload(): Promise<void> {
@@ -170,8 +199,10 @@ export class FakeUnitManager implements UnitManager {
     if (required !== undefined && !this.#units.has(required)) {
       throw new UnitManagerError("rejected", `Cannot start "${name}": systemd refuses: Unit ${required} not found.`);
     }
+    const job = this.#job(unit, "start", () => this.#run(name, unit));
+    await this.#answer("start");
     unit.launched = true;
-    return this.#job(unit, "start", () => this.#run(name, unit));
+    return job;
   }
 
   async stop(name: string): Promise<Order> {
@@ -202,6 +233,15 @@ export class FakeUnitManager implements UnitManager {
     this.#fence?.cancel();
     this.#fence = this.#clock.after(afterMs, () => this.#fire());
     return state;
+  }
+
+  /** What systemd does meanwhile it does all the same. */
+  async #answer(verb: string): Promise<void> {
+    if (this.#loseAnswer !== verb) return;
+    this.#loseAnswer = null;
+    this.disconnect();
+    await Promise.resolve();
+    throw new UnitManagerError("disconnected", "Lost the connection to systemd");
   }
 
   // How units behave.

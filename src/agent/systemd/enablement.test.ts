@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SILENT_LOG } from "../../lib/log.ts";
 import { BusRefusal } from "./bus.ts";
-import { Enablement } from "./enablement.ts";
+import { aliasesOf, Enablement } from "./enablement.ts";
 
 const INSTALL = "[Service]\nExecStart=/bin/true\n\n[Install]\nWantedBy=x.target\n";
 let root: string;
@@ -90,4 +90,18 @@ test("an enable that systemd refuses fails", async () => {
     throw new BusRefusal("org.freedesktop.DBus.Error.InvalidArgs", "no");
   });
   await expect(enablement.enable("a.service")).rejects.toThrow("no");
+});
+
+test("aliasesOf() reads [Install] alone, line by line, and expands what comes of the name", () => {
+  const text = [
+    "[Service]\nAlias=no.service\n\n[Install]\nAlias=one.service two.service \\\n three.service",
+    "WantedBy=multi-user.target\nAlias=%p-x.service %N.service %i.service %H.service w@1.service",
+  ].join("\n");
+  expect(aliasesOf("w@1.service", text)).toEqual([
+    "one.service",
+    "two.service",
+    "three.service",
+    "w-x.service",
+    "1.service",
+  ]);
 });

@@ -20,6 +20,33 @@ import { BusRefusal } from "./bus.ts";
 import { Coalescer } from "./coalescer.ts";
 import { unlinkAll } from "./ownership.ts";
 
+/** Names that `Alias=` asks for beside the unit's own, with the specifiers that are made of its name. */
+export function aliasesOf(name: string, text: string): string[] {
+  const lines = text.replaceAll("\\\n", " ").split("\n");
+  const aliases: string[] = [];
+  let section = "";
+  for (const line of lines) {
+    if (line.startsWith("[")) section = line;
+    else if (section === "[Install]" && line.startsWith("Alias=")) aliases.push(...line.slice(6).split(/\s+/));
+  }
+  const expanded = aliases.map((alias) => expand(alias, name));
+  return [...new Set(expanded)].filter((alias) => isUnitName(alias) && alias !== name);
+}
+
+/** %n %N %p %i of systemd.unit(5); what else there is stays as it is, and makes no valid name. */
+function expand(text: string, name: string): string {
+  const stem = name.slice(0, name.lastIndexOf("."));
+  const at = stem.indexOf("@");
+  const specifiers: Readonly<Record<string, string>> = {
+    "%n": name,
+    "%N": stem,
+    "%p": at < 0 ? stem : stem.slice(0, at),
+    "%i": at < 0 ? "" : stem.slice(at + 1),
+    "%%": "%",
+  };
+  return text.replace(/%./g, (specifier) => specifiers[specifier] ?? specifier);
+}
+
 export interface EnablementOptions {
   /** Calls systemd's manager. */
   readonly call: (member: string, signature: string, body: readonly unknown[]) => Promise<readonly unknown[]>;

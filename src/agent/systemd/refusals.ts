@@ -15,3 +15,11 @@ export function ignoreUnknownUnit(error: unknown): void {
 export function isRefusedByHand(error: unknown): boolean {
   return error instanceof BusRefusal && error.errorName.endsWith(".OnlyByDependency");
 }
+
+/**
+ * The host lacks something that it may have again later: space, memory, descriptors. sd-bus makes errno into names like
+ * System.Error.ENOSPC.
+ */
+export function isShortage(error: BusRefusal): boolean {
+  return /\.(ENOSPC|EDQUOT|ENOMEM|EMFILE|ENFILE|EAGAIN|NoMemory|LimitsExceeded)$/.test(error.errorName);
+}

@@ -8,20 +8,19 @@
  * Invariants.
  * - A load that fails leaves neither file nor link.
  * - The launched mark is set after systemd accepted the start, and taken away before a stop is ordered.
+ * - A file that somebody deleted does not make its unit less held: it is stopped by an unload as ever.
  *
- * Not here. The connection (connection.ts), files (unit-directory.ts), whose name it is (ownership.ts).
+ * Not here. The connection (connection.ts), states (unit-states.ts), files (unit-directory.ts), whose name it is (claims.ts).
  *
  * @module
  */
 import type { Clock } from "../../lib/clock.ts";
-import { type Log, reasonOf } from "../../lib/log.ts";
+import type { Log } from "../../lib/log.ts";
 import {
-  DORMANT,
   type FenceState,
   type HeldUnit,
   type Order,
   type ReloadNeed,
-  sameCondition,
   type UnitCondition,
   type UnitFile,
   type UnitManager,
@@ -29,17 +28,20 @@ import {
   type UnitManagerListener,
 } from "../unit-manager.ts";
 import { type BusKind, BusRefusal } from "./bus.ts";
+import { Claims, type InMemory } from "./claims.ts";
 import { SystemdConnection } from "./connection.ts";
-import { Enablement, hasInstallSection } from "./enablement.ts";
+import { DirectoryWatch } from "./directory-watch.ts";
+import { aliasesOf, Enablement, hasInstallSection } from "./enablement.ts";
 import { SystemdFence } from "./fence.ts";
 import { Jobs } from "./jobs.ts";
 import { ManagerCalls } from "./manager-calls.ts";
-import { resultInterface, typeProblem, unitOfPath, unitPath } from "./names.ts";
-import { hostFile, hostUnit, unlinkRuntime } from "./ownership.ts";
-import { ignoreUnknownUnit, isRefusedByHand } from "./refusals.ts";
+import { typeProblem, unitOfPath, unitPath } from "./names.ts";
+import { linkedUnits, unlinkAll, unlinkRuntime } from "./ownership.ts";
+import { ignoreUnknownUnit, isRefusedByHand, isShortage } from "./refusals.ts";
 import { HOST_SCOPE, type SystemdScope } from "./scope.ts";
 import { type SystemdSignal, UNIT_INTERFACE } from "./signals.ts";
 import { UnitDirectory } from "./unit-directory.ts";
+import { UnitStates } from "./unit-states.ts";
 
 export interface SystemdOptions {
   readonly unitsDirectory: string;
@@ -55,8 +57,6 @@ export interface SystemdOptions {
 
 /** A reload reads every unit file of the host. */
 const RELOAD_TIMEOUT_MS = 90_000;
-/** Names in one ListUnitsByNames; its answer is about 300 bytes a unit. */
-const NAMES_MAX = 500;
 
 /** Connects to this host's systemd. Rejects with UnitManagerError when there is none, or the directory is not usable. */
 export async function connectSystemd(options: SystemdOptions): Promise<SystemdUnitManager> {
@@ -65,31 +65,23 @@ export async function connectSystemd(options: SystemdOptions): Promise<SystemdUn
   return manager;
 }
 
-interface Known {
-  condition: UnitCondition;
-  /** The number of the last signal about it. */
-  heard: number;
-}
-
 export class SystemdUnitManager implements UnitManager {
   readonly #directory: UnitDirectory;
   readonly #connection: SystemdConnection;
   readonly #calls: ManagerCalls;
-  readonly #log: Log;
   readonly #scope: SystemdScope;
   readonly #jobs = new Jobs();
   readonly #listeners = new Set<UnitManagerListener>();
-  /** Units that are held, with what was last heard of them. */
-  readonly #known = new Map<string, Known>();
+  /** Units that are held. */
+  readonly #states: UnitStates;
+  readonly #claims: Claims;
+  readonly #watch: DirectoryWatch;
   readonly #enablement: Enablement;
   readonly #fence: SystemdFence;
   #unitDirectories: readonly string[] = [];
-  /** Counts the signals about units. */
-  #signals = 0;
 
   constructor(options: SystemdOptions) {
     this.#directory = new UnitDirectory(options.unitsDirectory);
-    this.#log = options.log;
     this.#scope = options.scope ?? HOST_SCOPE;
     this.#connection = new SystemdConnection({
       kinds: options.kinds ?? ["private", "system"],
@@ -99,11 +91,9 @@ export class SystemdUnitManager implements UnitManager {
       onSignal: (signal) => this.#hear(signal),
       onLost: () => {
         this.#jobs.lost(new UnitManagerError("disconnected", "Lost the connection to systemd while a job was running"));
-        for (const listener of this.#listeners) listener.connection("lost");
+        this.#tell((listener) => listener.connection("lost"));
       },
-      onRegained: () => {
-        for (const listener of this.#listeners) listener.connection("regained");
-      },
+      onRegained: () => this.#tell((listener) => listener.connection("regained")),
     });
     this.#calls = new ManagerCalls(this.#connection, this.#jobs);
     this.#enablement = new Enablement({
@@ -112,6 +102,25 @@ export class SystemdUnitManager implements UnitManager {
       fileOf: (name) => this.#directory.fileOf(name),
       runtimeUnits: this.#scope.runtimeUnits,
       log: options.log,
+    });
+    this.#states = new UnitStates({
+      calls: this.#calls,
+      log: options.log,
+      onChange: (name, condition) => this.#tell((listener) => listener.changed(name, condition)),
+      onUnlinked: (name) => this.#tell((listener) => listener.lost(name)),
+    });
+    this.#claims = new Claims({
+      calls: this.#calls,
+      scope: this.#scope,
+      unitDirectories: () => this.#unitDirectories,
+      onFreed: (name) => this.#tell((listener) => listener.freed(name)),
+    });
+    this.#watch = new DirectoryWatch({
+      directory: this.#directory,
+      log: options.log,
+      names: () => this.#states.names(),
+      isHeld: (name) => this.#states.has(name),
+      onMissing: (name) => this.#tell((listener) => listener.lost(name)),
     });
     const { monotonicUs } = options;
     this.#fence = new SystemdFence({ directory: this.#directory, scope: this.#scope, calls: this.#calls, monotonicUs });
@@ -122,9 +131,11 @@ export class SystemdUnitManager implements UnitManager {
     await this.#connection.open();
     this.#unitDirectories = (await this.#calls.ownProperty("UnitPath")) as string[];
     this.#learn();
+    this.#watch.open();
   }
 
   close(): void {
+    this.#watch.close();
     this.#connection.close();
   }
 
@@ -138,11 +149,15 @@ export class SystemdUnitManager implements UnitManager {
   }
 
   states(names: readonly string[]): Promise<ReadonlyMap<string, UnitCondition>> {
-    return this.#door("read unit states", () => this.#readStates(names));
+    return this.#door("read unit states", () => this.#states.read(names));
   }
 
   load(file: UnitFile): Promise<ReloadNeed> {
     return this.#door(`load "${file.name}"`, () => this.#load(file));
+  }
+
+  restore(file: UnitFile, launched: boolean): Promise<ReloadNeed> {
+    return this.#door(`restore the file of "${file.name}"`, () => this.#restore(file, launched));
   }
 
   reload(): Promise<void> {
@@ -153,9 +168,15 @@ export class SystemdUnitManager implements UnitManager {
 
   start(name: string): Promise<Order> {
     return this.#door(`start "${name}"`, async () => {
-      const order = await this.#give("StartUnit", name);
-      this.#directory.setLaunched(name, true);
-      return order;
+      let isAccepted = false;
+      this.#directory.beginLaunch(name);
+      try {
+        const order = await this.#give("StartUnit", name);
+        isAccepted = true;
+        return order;
+      } finally {
+        this.#directory.endLaunch(name, isAccepted);
+      }
     });
   }
 
@@ -176,27 +197,21 @@ export class SystemdUnitManager implements UnitManager {
 
   async #load(file: UnitFile): Promise<ReloadNeed> {
     const { name } = file;
-    const path = this.#directory.fileOf(name);
     const problem = typeProblem(name);
     if (problem !== undefined) throw new UnitManagerError("rejected", `Cannot load "${name}": ${problem}`);
-    const inMemory = await this.#refuseHostUnits(name, path);
-    this.#directory.write(name, file.text);
+    const memory = await this.#claim(file);
     try {
-      this.#directory.setLaunched(name, false);
-      this.#directory.setFenced(name, file.fenced);
-      await this.#enablement.link(name);
-      if (file.install) await this.#enablement.enable(name);
-      const stale =
-        inMemory && (await this.#calls.property(unitPath(name), UNIT_INTERFACE, "NeedDaemonReload")) === true;
-      this.#known.set(name, { condition: DORMANT, heard: 0 });
-      if (stale) return "before-start";
+      await this.#put(file, false);
+      const isStale = memory !== null && (memory.loadState === "masked" || (await this.#needsReload(name)));
+      this.#states.loaded(name);
+      if (isStale) return "before-start";
       return file.install ? "later" : "none";
     } catch (error) {
       // Without a connection nobody can say what was done: the next try finds the file and writes it again.
       if (!(error instanceof UnitManagerError && error.code === "disconnected")) {
         // An [Install] section that is wrong in one line is in force with the others.
         if (file.install) await this.#enablement.disable(name);
-        unlinkRuntime(name, path, this.#scope.runtimeUnits);
+        unlinkRuntime(name, this.#directory.fileOf(name), this.#scope.runtimeUnits);
         this.#directory.remove(name);
         this.#enablement.gone(name);
       }
@@ -204,18 +219,47 @@ export class SystemdUnitManager implements UnitManager {
     }
   }
 
+  /** What fails is tried again, and what was done of it stays: the unit is held, with or without. */
+  async #restore(file: UnitFile, launched: boolean): Promise<ReloadNeed> {
+    const memory = await this.#claim(file);
+    await this.#put(file, launched);
+    const isStale = memory !== null && (memory.loadState !== "loaded" || (await this.#needsReload(file.name)));
+    return isStale ? "before-start" : "none";
+  }
+
+  #claim({ name, text, install }: UnitFile): Promise<InMemory | null> {
+    const file = this.#directory.fileOf(name);
+    return this.#claims.check({ name, file, aliases: install ? aliasesOf(name, text) : [] });
+  }
+
+  async #put({ name, text, install, fenced }: UnitFile, launched: boolean): Promise<void> {
+    this.#directory.write(name, text);
+    this.#directory.setLaunched(name, launched);
+    this.#directory.setFenced(name, fenced);
+    await this.#enablement.link(name);
+    if (install) await this.#enablement.enable(name);
+  }
+
+  async #needsReload(name: string): Promise<boolean> {
+    return (await this.#calls.property(unitPath(name), UNIT_INTERFACE, "NeedDaemonReload")) === true;
+  }
+
   async #unload(name: string): Promise<ReloadNeed> {
+    this.#claims.drop(name);
     const path = this.#directory.fileOf(name);
     const text = this.#directory.read(name);
-    if (text === undefined) return "none";
+    if (text === undefined && !this.#isHeld(name)) return "none";
     await this.#stopAndWait(name);
-    const install = hasInstallSection(text);
+    const install = text !== undefined && hasInstallSection(text);
     if (install) await this.#enablement.disable(name);
-    unlinkRuntime(name, path, this.#scope.runtimeUnits);
+    // Which links there are is not known without the file.
+    if (text === undefined) unlinkAll([path], this.#scope.runtimeUnits);
+    else unlinkRuntime(name, path, this.#scope.runtimeUnits);
     await this.#calls.call("ResetFailedUnit", "s", [name]).catch(ignoreUnknownUnit);
-    this.#known.delete(name);
+    this.#states.forget(name);
     this.#directory.remove(name);
-    return install && (await this.#calls.isInMemory(name)) ? "later" : "none";
+    if (!install && text !== undefined) return "none";
+    return (await this.#calls.isInMemory(name)) ? "later" : "none";
   }
 
   async #stopAndWait(name: string): Promise<void> {
@@ -229,7 +273,7 @@ export class SystemdUnitManager implements UnitManager {
       return;
     }
     if (result === "done") return;
-    const active = (await this.#readStates([name])).get(name)?.active;
+    const active = (await this.#states.read([name])).get(name)?.active;
     if (active === undefined || active === "inactive" || active === "failed") return;
     throw new UnitManagerError("rejected", `Cannot stop "${name}": systemd ended the job with "${result}"`);
   }
@@ -246,27 +290,6 @@ export class SystemdUnitManager implements UnitManager {
     }
   }
 
-  /** Throws `name-taken`; tells whether systemd has a unit of this name in memory. */
-  async #refuseHostUnits(name: string, path: string): Promise<boolean> {
-    const refuse = (why: string) =>
-      new UnitManagerError(
-        "name-taken",
-        `Cannot load "${name}": this machine's own systemd has a unit of this name, ${why}. Choose another name`,
-      );
-    const file = hostFile(name, path, this.#unitDirectories);
-    if (file !== undefined) throw refuse(`in "${file}"`);
-    if (!(await this.#calls.isInMemory(name))) return false;
-    const object = unitPath(name);
-    const [loadState, fragmentPath] = await Promise.all([
-      this.#calls.property(object, UNIT_INTERFACE, "LoadState"),
-      this.#calls.property(object, UNIT_INTERFACE, "FragmentPath"),
-    ]);
-    const origin = { loadState: String(loadState), fragmentPath: String(fragmentPath) };
-    const why = hostUnit(name, path, this.#scope.runtimeUnits, origin);
-    if (why !== undefined) throw refuse(why);
-    return true;
-  }
-
   #give(member: string, name: string): Promise<Order> {
     return this.#calls.order(member, "ss", [name, "replace"]);
   }
@@ -277,102 +300,42 @@ export class SystemdUnitManager implements UnitManager {
       return await work();
     } catch (error) {
       if (!(error instanceof BusRefusal)) throw error;
+      if (isShortage(error)) throw new UnitManagerError("shortage", `Cannot ${what} now: ${error.message}`);
       throw new UnitManagerError("rejected", `Cannot ${what}: systemd refuses: ${error.message}`);
     }
   }
 
-  /** Reads the directory; what it holds is what is listened to. */
+  #tell(what: (listener: UnitManagerListener) => void): void {
+    for (const listener of this.#listeners) what(listener);
+  }
+
+  /** Reads the directory; what it holds is what is listened to. A file may be gone: its link, or the mark of its start, tells. */
   #learn(): readonly HeldUnit[] {
-    const held = this.#directory.list();
+    const held = [...this.#directory.list()];
     const names = new Set(held.map((unit) => unit.name));
-    for (const name of this.#known.keys()) if (!names.has(name)) this.#known.delete(name);
-    for (const name of names) if (!this.#known.has(name)) this.#known.set(name, { condition: DORMANT, heard: 0 });
+    const launched = this.#directory.launched();
+    for (const name of [...linkedUnits(this.#directory.path, this.#scope.runtimeUnits), ...launched]) {
+      if (names.has(name)) continue;
+      names.add(name);
+      const fenced = this.#directory.isFenced(name);
+      held.push({ name, hash: null, launched: launched.includes(name), fenced });
+    }
+    this.#states.hold(names);
     return held;
   }
 
-  /**
-   * A signal that was read together with the answer is seen before it, and may be newer: what was heard since the
-   * question wins. (Were it older, another signal is on its way.)
-   */
-  async #readStates(names: readonly string[]): Promise<ReadonlyMap<string, UnitCondition>> {
-    const asked = this.#signals;
-    const answers = new Map<string, UnitCondition>();
-    for (let at = 0; at < names.length; at += NAMES_MAX) {
-      const [rows] = await this.#calls.call("ListUnitsByNames", "as", [names.slice(at, at + NAMES_MAX)]);
-      for (const [name, , load, active, sub] of rows as readonly string[][]) {
-        if (name === undefined || load === undefined || active === undefined || sub === undefined) continue;
-        answers.set(name, { load, active, sub });
-      }
-    }
-    const failed = [...answers].filter(([, condition]) => condition.active === "failed").map(([name]) => name);
-    const results = new Map(await Promise.all(failed.map(async (name) => [name, await this.#result(name)] as const)));
-    for (const [name, answer] of answers) {
-      const known = this.#known.get(name);
-      let condition = known !== undefined && known.heard > asked ? known.condition : answer;
-      const result = results.get(name);
-      if (condition.active === "failed" && result !== undefined) condition = { ...condition, result };
-      answers.set(name, condition);
-      if (known !== undefined) known.condition = condition;
-    }
-    return answers;
+  #isHeld(name: string): boolean {
+    return this.#states.has(name) || this.#directory.has(name) || this.#learn().some((unit) => unit.name === name);
   }
 
   #hear(signal: SystemdSignal): void {
     if (signal.kind === "job-removed") this.#jobs.ended(signal.job, signal.result);
-    else if (signal.kind === "unit-changed") this.#changed(signal.path, signal.active, signal.sub);
-    else if (signal.kind === "reloading" && !signal.begins) void this.#lookAgain([...this.#known.keys()]);
-  }
-
-  #changed(path: string, newActive: string | undefined, newSub: string | undefined): void {
-    const name = unitOfPath(path);
-    const known = name === undefined ? undefined : this.#known.get(name);
-    if (name === undefined || known === undefined) return;
-    const { active, sub } = known.condition;
-    const now = newActive ?? active;
-    const condition: UnitCondition = {
-      // LoadState is never signalled; what is not inactive is loaded.
-      load: now === "inactive" ? known.condition.load : "loaded",
-      active: now,
-      sub: newSub ?? sub,
-    };
-    known.heard = ++this.#signals;
-    if (condition.active === active && condition.sub === sub) return;
-    this.#tell(name, known, condition);
-    if (condition.active === "failed") void this.#lookAgain([name]);
-  }
-
-  #tell(name: string, known: Known, condition: UnitCondition): void {
-    known.condition = condition;
-    for (const listener of this.#listeners) listener.changed(name, condition);
-  }
-
-  /** Reads these units' states anew and tells what is new. */
-  async #lookAgain(names: readonly string[]): Promise<void> {
-    try {
-      const before = new Map(names.map((name) => [name, this.#known.get(name)?.condition]));
-      for (const [name, condition] of await this.#readStates(names)) {
-        const known = this.#known.get(name);
-        const old = before.get(name);
-        if (known !== undefined && old !== undefined && !sameCondition(old, condition)) {
-          this.#tell(name, known, condition);
-        }
-      }
-    } catch (error) {
-      // A lost connection: everything is read again once it is back.
-      if (!(error instanceof UnitManagerError || error instanceof BusRefusal)) throw error;
-      this.#log.debug("Cannot read unit states", { reason: reasonOf(error) });
-    }
-  }
-
-  /** systemd's Result property; undefined: units of this type have none. */
-  async #result(name: string): Promise<string | undefined> {
-    const owner = resultInterface(name);
-    if (owner === undefined) return undefined;
-    try {
-      return String(await this.#calls.property(unitPath(name), owner, "Result"));
-    } catch (error) {
-      ignoreUnknownUnit(error);
-      return undefined;
+    else if (signal.kind === "unit-changed") {
+      const name = unitOfPath(signal.path);
+      if (name !== undefined) this.#states.hear(name, signal.active, signal.sub);
+    } else if (signal.kind === "reloading" && !signal.begins) {
+      void this.#states.lookAgain(this.#states.names());
+      void this.#claims.lookAgain();
     }
   }
 }

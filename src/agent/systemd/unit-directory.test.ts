@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { hostFile, hostUnit } from "./ownership.ts";
+import { hostFile, hostUnit, isMask, linkedUnits, templateOf } from "./ownership.ts";
 import { UnitDirectory } from "./unit-directory.ts";
 
 let root: string;
@@ -67,6 +67,51 @@ test("names that could lead elsewhere, or that systemd does not take, are refuse
   expect(readdirSync(join(directory.path, ".launched"))).toEqual([]);
 });
 
+test("a start is marked before it is ordered, and counts once systemd has accepted it", () => {
+  directory.write("a.service", "x");
+  directory.beginLaunch("a.service");
+  expect(directory.launched()).toEqual([]);
+  directory.endLaunch("a.service", false);
+  expect(directory.launched()).toEqual([]);
+  directory.beginLaunch("a.service");
+  directory.endLaunch("a.service", true);
+  expect(directory.launched()).toEqual(["a.service"]);
+  expect(directory.list().map((unit) => unit.launched)).toEqual([true]);
+});
+
+test("folders that somebody took away are made again by the next write", () => {
+  rmSync(directory.path, { recursive: true });
+  expect(directory.exists).toBe(false);
+  directory.write("a.service", "x");
+  directory.setLaunched("a.service", true);
+  expect(directory.has("a.service")).toBe(true);
+  expect(directory.list().map((unit) => unit.launched)).toEqual([true]);
+});
+
+test("linkedUnits() are those with a link to a file of ours, there or not", () => {
+  const run = join(root, "run");
+  expect(linkedUnits(directory.path, run)).toEqual([]);
+  mkdirSync(run);
+  for (const name of ["a.service", "b.service"]) symlinkSync(join(directory.path, name), join(run, name));
+  symlinkSync(join(directory.path, "a.service"), join(run, "alias.service"));
+  symlinkSync("/dev/null", join(run, "c.service"));
+  writeFileSync(join(run, "d.service"), "x");
+  directory.write("a.service", "x");
+  expect(linkedUnits(directory.path, run).toSorted()).toEqual(["a.service", "b.service"]);
+});
+
+test("isMask() knows both kinds; templateOf() an instance's template", () => {
+  const file = join(root, "m.service");
+  expect(isMask(file)).toBe(false);
+  writeFileSync(file, "");
+  expect(isMask(file)).toBe(true);
+  rmSync(file);
+  symlinkSync("/dev/null", file);
+  expect(isMask(file)).toBe(true);
+  const names = ["getty@tty1.service", "a@.service", "a.service", "a@b@c.d.socket"];
+  expect(names.map(templateOf)).toEqual(["getty@.service", undefined, undefined, "a@.socket"]);
+});
+
 test("files are readable by all and written by their owner only", () => {
   directory.write("a.service", "x");
   expect(statSync(join(directory.path, "a.service")).mode & 0o777).toBe(0o644);
@@ -107,6 +152,7 @@ test("hostUnit() tells the host's units in memory from ours", () => {
   const from = (fragmentPath: string, loadState = "loaded") =>
     hostUnit("a.service", own, runtime, { loadState, fragmentPath });
   expect(from("", "not-found")).toBeUndefined();
+  expect(from("", "masked")).toBeUndefined();
   expect(from(own)).toBeUndefined();
   expect(from("/run/systemd/system/a.service")).toBeUndefined();
   expect(from("/lib/systemd/system/a@.service")).toContain("/lib/systemd/system/a@.service");

@@ -6,12 +6,14 @@
  *   /run/flt/units/.fenced/hello.service    empty: the fence stops it (fence.ts)
  *   /run/flt/units/.fence.sh, .fence-fired  the fence's script, and its word that it has begun
  *   /run/flt/units/.tmp/                    files being written
+ *   /run/flt/units/.launching/hello.service empty: systemd is being told to start it
  *
  * Idea. The directory lives as long as systemd's own memory does (both are gone after a reboot), so it is the agent's
  * record of what it did: nothing else has to be asked after a restart of the daemon.
  *
  * Invariants.
  * - A file is there whole or not at all: it is written beside and renamed.
+ * - A start for whose mark there is no room is not ordered: the mark is made before it and moved to its place after it.
  * - Only names of units are read, written or removed, and only in this directory.
  * - A file is never world-writable; systemd reads it as root, anyone may look at it, as in systemd's own directories.
  *
@@ -29,6 +31,7 @@ import { type HeldUnit, UnitManagerError } from "../unit-manager.ts";
 /** NAME_MAX of Linux; systemd itself takes no longer names (UNIT_NAME_MAX). */
 const NAME_MAX_BYTES = 255;
 const LAUNCHED = ".launched";
+const LAUNCHING = ".launching";
 const FENCED = ".fenced";
 const FENCE_SCRIPT = ".fence.sh";
 const FENCE_FIRED = ".fence-fired";
@@ -44,16 +47,23 @@ export class UnitDirectory {
   /** Makes the directory, and removes what an earlier process left half written. */
   prepare(): void {
     this.#guard("prepare", () => {
-      rmSync(join(this.path, TEMPORARY), { recursive: true, force: true });
-      for (const folder of [
-        this.path,
-        join(this.path, TEMPORARY),
-        join(this.path, LAUNCHED),
-        join(this.path, FENCED),
-      ]) {
-        mkdirSync(folder, { recursive: true, mode: 0o755 });
-      }
+      for (const folder of [TEMPORARY, LAUNCHING]) rmSync(join(this.path, folder), { recursive: true, force: true });
+      this.#makeFolders();
     });
+  }
+
+  get exists(): boolean {
+    return existsSync(this.path);
+  }
+
+  /** Its unit file is there. */
+  has(name: string): boolean {
+    return existsSync(this.fileOf(name));
+  }
+
+  /** Units that were launched, whether their files are there or not. */
+  launched(): readonly string[] {
+    return this.#guard("read", () => readdirSync(join(this.path, LAUNCHED)).filter(isUnitName));
   }
 
   list(): readonly HeldUnit[] {
@@ -97,8 +107,13 @@ export class UnitDirectory {
     const file = this.fileOf(name);
     const temporary = join(this.path, TEMPORARY, name);
     this.#guard("write", () => {
-      writeFileSync(temporary, text, { mode: 0o644 });
-      renameSync(temporary, file);
+      try {
+        this.#create(temporary, text);
+        renameSync(temporary, file);
+      } catch (error) {
+        rmSync(temporary, { force: true });
+        throw error;
+      }
     });
   }
 
@@ -111,12 +126,30 @@ export class UnitDirectory {
     });
   }
 
+  /** Before a start is ordered. */
+  beginLaunch(name: string): void {
+    this.#mark(LAUNCHING, name, true);
+  }
+
+  /** systemd has accepted the start, or has not. */
+  endLaunch(name: string, isAccepted: boolean): void {
+    const mark = join(this.path, LAUNCHING, name);
+    this.#guard("write", () => {
+      if (isAccepted) renameSync(mark, join(this.path, LAUNCHED, name));
+      else rmSync(mark, { force: true });
+    });
+  }
+
   setLaunched(name: string, launched: boolean): void {
     this.#mark(LAUNCHED, name, launched);
   }
 
   setFenced(name: string, fenced: boolean): void {
     this.#mark(FENCED, name, fenced);
+  }
+
+  isFenced(name: string): boolean {
+    return existsSync(join(this.path, FENCED, name));
   }
 
   /** @returns Its path. */
@@ -138,9 +171,26 @@ export class UnitDirectory {
     const mark = join(this.path, folder, name);
     this.fileOf(name);
     this.#guard("write", () => {
-      if (isSet) writeFileSync(mark, "", { mode: 0o644 });
+      if (isSet) this.#create(mark, "");
       else rmSync(mark, { force: true });
     });
+  }
+
+  /** Also when somebody took its folder away. */
+  #create(file: string, text: string): void {
+    try {
+      writeFileSync(file, text, { mode: 0o644 });
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      this.#makeFolders();
+      writeFileSync(file, text, { mode: 0o644 });
+    }
+  }
+
+  #makeFolders(): void {
+    for (const folder of ["", TEMPORARY, LAUNCHED, LAUNCHING, FENCED]) {
+      mkdirSync(join(this.path, folder), { recursive: true, mode: 0o755 });
+    }
   }
 
   #guard<T>(verb: string, work: () => T): T {
