@@ -8,6 +8,8 @@
  *
  * @module
  */
+
+import { textLines } from "../lib/lines.ts";
 import type {
   MachineEntity,
   UnitBatchItemEntity,
@@ -23,6 +25,7 @@ import {
   parseUnitStatePage,
 } from "../model/entity-input.ts";
 import type { FleetEvent } from "../model/events.ts";
+import { parseUsageEvent, type UsageEvent } from "../model/usage.ts";
 import { changeUnits, type UnitOutcome } from "./batch.ts";
 import { ClientError } from "./errors.ts";
 import { readEvents } from "./events.ts";
@@ -45,6 +48,17 @@ export interface DependenciesOptions {
   readonly all: boolean;
   readonly plain: boolean;
 }
+
+export interface UsageWish {
+  /** Ids; none: all machines, those that join, too. */
+  readonly machines: readonly string[];
+  /** None: all units. */
+  readonly units: readonly string[];
+  readonly intervalMs: number;
+}
+
+/** A thousand units are some 100 kB. */
+const USAGE_LINE_MAX_LENGTH = 4 * 1_048_576;
 
 export interface ServerVersion {
   readonly version: string;
@@ -203,6 +217,23 @@ export class FleetClient {
 
   #textTimeoutMs(): number {
     return Math.max(this.#http.requestTimeoutMs, TEXT_TIMEOUT_MS);
+  }
+
+  /**
+   * What units and machines use: a line a machine in each interval, until the signal. No names: everything. Throws when the connection
+   * ends, too.
+   */
+  async *usage(wish: UsageWish, signal: AbortSignal): AsyncGenerator<UsageEvent> {
+    const words = [
+      ...wish.machines.map((id) => `machineID=${encodeURIComponent(id)}`),
+      ...wish.units.map((name) => `unitName=${encodeURIComponent(name)}`),
+    ];
+    const path = `${PREFIX}/usage?${["follow=true", `intervalMs=${wish.intervalMs}`, ...words].join("&")}`;
+    const endless = (): ClientError => new ClientError("bad-answer", "Cannot read the usage: a line has no end");
+    // Bun sends no headers before the first byte of a body: a cluster without machines has none to send.
+    const chunks = requestStream(this.#http, { method: "GET", path, signal, timeoutMs: null });
+    for await (const line of textLines(chunks, USAGE_LINE_MAX_LENGTH, endless)) yield parseUsageEvent(line);
+    throw new ClientError("unreachable", `Lost flt at ${this.#http.endpoint.text}: its stream of usage has ended`);
   }
 
   /** The picture of these units, `synced`, then every change; no names: of the whole cluster. Ends with the signal. */

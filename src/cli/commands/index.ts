@@ -25,6 +25,7 @@ import { start } from "./start.ts";
 import { status } from "./status.ts";
 import { stop } from "./stop.ts";
 import { submit } from "./submit.ts";
+import { top } from "./top.ts";
 import { unload } from "./unload.ts";
 import { validate } from "./validate.ts";
 import { verify } from "./verify.ts";
@@ -50,6 +51,7 @@ export const COMMANDS: readonly Command[] = [
   show,
   journal,
   events,
+  top,
   ssh,
   fdForward,
   install,

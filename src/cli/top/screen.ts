@@ -1,0 +1,43 @@
+/**
+ * The screen of flt top: drawn over and over in place, given back as it was.
+ *
+ * Invariants.
+ * - However it ends, the terminal has its own screen and its cursor again.
+ *
+ * @module
+ */
+import type { CommandContext } from "../command.ts";
+
+const ENTER = "\x1b[?1049h\x1b[?25l";
+const LEAVE = "\x1b[?25h\x1b[?1049l";
+const HOME = "\x1b[H";
+const END_OF_LINE = "\x1b[K\r\n";
+const CLEAR_BELOW = "\x1b[J";
+
+export class Screen {
+  readonly #context: CommandContext;
+
+  constructor(context: CommandContext) {
+    this.#context = context;
+    context.world.out(ENTER);
+  }
+
+  /** Cuts what does not fit; the last line is for `footer`. */
+  draw(lines: readonly string[], footer: string): void {
+    const { terminal } = this.#context.world;
+    const { columns, rows } = terminal.size();
+    const room = Math.max(1, rows - 1);
+    const shown = lines.slice(0, room).map((line) => cut(line, columns));
+    const rest = lines.length > room ? ` (${lines.length - room} more)` : "";
+    const text = shown.map((line) => `${line}${END_OF_LINE}`).join("");
+    this.#context.world.out(`${HOME}${text}${CLEAR_BELOW}${this.#context.paint("faint", cut(footer + rest, columns))}`);
+  }
+
+  close(): void {
+    this.#context.world.out(LEAVE);
+  }
+}
+
+function cut(line: string, columns: number): string {
+  return line.length < columns ? line : line.slice(0, columns - 1);
+}
