@@ -30,7 +30,7 @@ describe("records", () => {
     const job = { hash: "h", desiredState: "launched" as const, machine: null };
     expect(records.decodeJob(records.encodeJob(job))).toEqual(job);
     expect(records.decodeJob(records.encodeJob({ ...job, machine: "m" }))).toEqual({ ...job, machine: "m" });
-    const report = unitReport(1, "a.service", { problem: "No such file", result: "exit-code" });
+    const report = unitReport(1, "a.service", { problem: "No such file", orderRevision: 7, result: "exit-code" });
     expect(records.decodeReport(report.machineId, report.name, records.encodeReport(report))).toEqual(report);
     const machine = registration(1, { region: "eu", __proto__x: "1" });
     expect(records.decodeMachine(machine.id, records.encodeMachine(machine))).toEqual(machine);
@@ -38,6 +38,18 @@ describe("records", () => {
     expect(records.decodeMetadata(records.encodeMetadata({ value: "" }))).toEqual({ value: "" });
     const refusals = [{ machineId: "m", reason: "Holds it" }];
     expect(records.decodeReasons(records.encodeReasons(refusals))).toEqual(refusals);
+  });
+
+  test("a report of a release that knew less, or writes something else there, is read without it", () => {
+    const { orderRevision: _later, ...older } = unitReport(1, "a.service", {
+      problem: "No such file",
+      orderRevision: 7,
+    });
+    const read = (fields: object) =>
+      records.decodeReport(older.machineId, older.name, encodeText(JSON.stringify({ v: 1, ...fields })));
+    const { name: _name, machineId: _machineId, ...fields } = older;
+    expect(read(fields)).toEqual(older);
+    expect(read({ ...fields, orderRevision: "7", more: [] })).toEqual(older);
   });
 
   test("anything else is a RecordError, never another failure", () => {

@@ -170,7 +170,10 @@ hostSuite("names and files on one host", { hosts: 1, config: { metadata: "disk=s
     expect((await host.flt("submit", "/tmp/again/tricky.service")).stderr).toBe("");
     expect(await Bun.file(host.path("/run/flt/units/tricky.service")).text()).toBe(canonical);
     expect(await host.mustRun(["sha1sum", "/run/flt/units/tricky.service"])).toStartWith(hash);
+    const link = await host.mustRun(["readlink", "/run/systemd/system/tricky.service"]);
+    expect(link).toBe("/run/flt/units/tricky.service\n");
     const shown = (property: string) => host.property("tricky.service", property);
+    expect(await shown("UnitFileState")).toBe("linked-runtime");
     expect(await shown("Description")).toBe("Größe ✓ 🙂 tricky.service|tricky|");
     expect(await shown("Environment")).toBe(`ONE=1 TWO=2 THREE=3 "FOUR=with blank" FIVE=a=b LONG=${"x".repeat(2000)}`);
     expect(await shown("Documentation")).toBe('"https://example.org/?a=b&c=d#e"');
