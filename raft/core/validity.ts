@@ -9,6 +9,9 @@
 import type { Entry, Message, SnapshotMeta, Term } from "../types.ts";
 import { membershipProblem } from "./membership.ts";
 
+/** No cluster counts so far. This node goes on counting from what it was told: it must not run out of safe integers. */
+const NUMBER_MAX = 2 ** 52;
+
 export function isWellFormed(message: Message): boolean {
   if (!isNumber(message.term)) return false;
   switch (message.kind) {
@@ -43,7 +46,7 @@ export function isWellFormed(message: Message): boolean {
 }
 
 function isNumber(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= 0;
+  return Number.isSafeInteger(value) && value >= 0 && value <= NUMBER_MAX;
 }
 
 /** Index 0 is before the first entry and has term 0; every other index has a term. */

@@ -13,7 +13,7 @@ import { CallError, type CallOptions } from "../lib/calls.ts";
 import {
   CALL_MAGIC,
   CALL_VERSION,
-  decodeFields,
+  decodeRefusal,
   encodeFields,
   encodeFrame,
   encodeNumber,
@@ -155,7 +155,7 @@ export class CallConnection {
   #onFrame(frame: Frame): void {
     // Id 0 is the connection's own: the other daemon refused the hello.
     if (frame.type === "refusal" && frame.id === 0) {
-      this.destroy(decodeFields(frame.payload).message ?? "the other daemon refused the connection");
+      this.destroy(decodeRefusal(frame.payload).message ?? "the other daemon refused the connection");
       return;
     }
     const running = this.#running.get(frame.id);
@@ -164,11 +164,13 @@ export class CallConnection {
       running.call.chunk(frame.payload);
       return;
     }
+    // What cannot be read ends the connection, and all calls that are not settled with it: this one, too.
+    const refusal = frame.type === "refusal" ? decodeRefusal(frame.payload) : null;
     running.settle();
     if (frame.type === "answer") running.call.answer(frame.payload);
     else if (frame.type === "end") running.call.end();
-    else if (frame.type === "refusal") {
-      const { code, message } = decodeFields(frame.payload);
+    else if (refusal !== null) {
+      const { code, message } = refusal;
       running.call.fail(new CallError("refused", message ?? `${running.call.what} was refused`, code));
     } else running.call.fail(new CallError("lost", `${running.call.what} failed: unexpected ${frame.type} frame`));
   }

@@ -15,6 +15,8 @@
  * @module
  */
 
+import { shortened } from "../lib/text.ts";
+
 export const CALL_MAGIC = "FLT1CALL";
 export const RAFT_MAGIC = "FLT1RAFT";
 export const MAGIC_BYTES = 8;
@@ -25,6 +27,9 @@ export const CALL_VERSION = 1;
 export const MAX_FRAME_BYTES = 16 * 1024 * 1024;
 /** Bytes of a stream that may be under way without the reader having taken them. */
 export const STREAM_WINDOW_BYTES = 256 * 1024;
+
+/** Our own refusals are a sentence, at most with a list of words to choose from. */
+const REASON_MAX_CHARACTERS = 500;
 
 const HEADER_BYTES = 9;
 const TYPES = ["hello", "unary", "stream", "answer", "refusal", "chunk", "end", "cancel", "credit"] as const;
@@ -96,6 +101,24 @@ export function decodeFields(payload: Uint8Array): Readonly<Record<string, strin
     if (typeof field === "string") fields[name] = field;
   }
   return fields;
+}
+
+export interface Refusal {
+  readonly code?: string;
+  readonly message?: string;
+}
+
+/** For a log line, or a terminal: whatever a stranger wrote, it stays one short line. */
+export function decodeRefusal(payload: Uint8Array): Refusal {
+  const { code, message } = decodeFields(payload);
+  return {
+    ...(code !== undefined && { code: oneShortLine(code) }),
+    ...(message !== undefined && { message: oneShortLine(message) }),
+  };
+}
+
+export function oneShortLine(text: string): string {
+  return shortened(text, REASON_MAX_CHARACTERS).replace(/[\p{Cc}\p{Cf}]/gu, " ");
 }
 
 /** What is kept of a frame that is not whole grows by doubling from here, and shrinks to nothing with its end. */

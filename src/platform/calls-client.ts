@@ -14,7 +14,7 @@ import type { Socket } from "node:net";
 import { CallError, type CallOptions, type Calls } from "../lib/calls.ts";
 import { reasonOf } from "../lib/log.ts";
 import { CallConnection, type PendingCall } from "./call-connection.ts";
-import { encodeRequest } from "./call-frames.ts";
+import { encodeRequest, MAX_FRAME_BYTES, STREAM_WINDOW_BYTES } from "./call-frames.ts";
 
 export interface CallsClientOptions {
   readonly clusterId: string;
@@ -27,6 +27,8 @@ export interface CallsClientOptions {
 const DEFAULT_TIMEOUT_MS = 5000;
 /** Two lost packets of the handshake; whoever takes longer is no use to a call either. */
 const CONNECT_TIMEOUT_MS = 5000;
+/** The window, and the one piece that a handler may have begun within it, however large. */
+const MAX_WAITING_BYTES = STREAM_WINDOW_BYTES + MAX_FRAME_BYTES;
 
 export class CallsClient implements Calls {
   readonly #options: CallsClientOptions;
@@ -57,13 +59,18 @@ export class CallsClient implements Calls {
     options: CallOptions = {},
   ): AsyncGenerator<Uint8Array> {
     const queue = new ChunkQueue();
+    const what = `Calling ${method} on ${address}`;
     const call: PendingCall = {
-      what: `Calling ${method} on ${address}`,
+      what,
       answer: (bytes) => {
         queue.push(bytes);
         queue.end(null);
       },
-      chunk: (bytes) => queue.push(bytes),
+      chunk: (bytes) => {
+        if (queue.push(bytes)) return;
+        queue.end(new CallError("lost", `${what} failed: it sends more than it was asked for`));
+        handle.cancel();
+      },
       end: () => queue.end(null),
       fail: (error) => queue.end(error),
     };
@@ -123,16 +130,21 @@ export class CallsClient implements Calls {
   }
 }
 
-/** Chunks between the socket and the reader; the sender's window bounds it. */
+/** Chunks between the socket and the reader; the sender's window bounds it, or else the reader's patience. */
 class ChunkQueue {
   readonly #chunks: Uint8Array[] = [];
+  #bytes = 0;
   #ended = false;
   #error: Error | null = null;
   #wake: (() => void) | null = null;
 
-  push(chunk: Uint8Array): void {
+  /** @returns false when the sender ignores its window: what it sends from now on is not kept. */
+  push(chunk: Uint8Array): boolean {
+    if (this.#ended) return true;
     this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
     this.#wake?.();
+    return this.#bytes <= MAX_WAITING_BYTES;
   }
 
   end(error: Error | null): void {
@@ -145,7 +157,10 @@ class ChunkQueue {
   async next(): Promise<Uint8Array | null> {
     for (;;) {
       const chunk = this.#chunks.shift();
-      if (chunk !== undefined) return chunk;
+      if (chunk !== undefined) {
+        this.#bytes -= chunk.length;
+        return chunk;
+      }
       if (this.#error !== null) throw this.#error;
       if (this.#ended) return null;
       await new Promise<void>((resolve) => {

@@ -24,6 +24,7 @@ import {
   FrameError,
   FrameReader,
   MAX_FRAME_BYTES,
+  oneShortLine,
   STREAM_WINDOW_BYTES,
 } from "./call-frames.ts";
 
@@ -141,11 +142,10 @@ class ServedConnection {
 
   #refuseConnection(message: string): void {
     this.#stage = "refused";
-    this.#options.log.notice("Refused a peer's connection", {
-      from: this.#socket.remoteAddress ?? "",
-      reason: message,
-    });
-    this.#socket.end(encodeFrame("refusal", 0, encodeFields({ code: "refused", message })));
+    // Words of a stranger's are in it.
+    const reason = oneShortLine(message);
+    this.#options.log.notice("Refused a peer's connection", { from: this.#socket.remoteAddress ?? "", reason });
+    this.#socket.end(encodeFrame("refusal", 0, encodeFields({ code: "refused", message: reason })));
   }
 
   #serve(frame: Frame): void {

@@ -32,11 +32,19 @@ function freePort(): Promise<number> {
 }
 
 const notices: string[] = [];
+const reasons: string[] = [];
 
 async function serve(handlers: Record<string, CallHandler> = {}): Promise<string> {
   notices.length = 0;
+  reasons.length = 0;
   const address = `127.0.0.1:${await freePort()}`;
-  const log = { ...SILENT_LOG, notice: (message: string, _fields?: LogFields) => void notices.push(message) };
+  const log = {
+    ...SILENT_LOG,
+    notice: (message: string, fields?: LogFields) => {
+      notices.push(message);
+      reasons.push(String(fields?.reason));
+    },
+  };
   const calls = new CallsServer({
     clusterId: "c1",
     handlers: new Map(Object.entries(handlers)),
@@ -204,3 +212,62 @@ test("an address that is none fails its own call, as not sent", async () => {
     ),
   ).toMatchObject({ code: "not-sent" });
 });
+
+test("a stranger's words are one short line of the log", async () => {
+  const { socket, closed } = stranger(await serve());
+  const cluster = `${"x".repeat(3_000)}\n\u001b[2J`;
+  socket.write(Buffer.concat([Buffer.from(CALL_MAGIC), encodeFrame("hello", 0, encodeFields({ cluster }))]));
+  await closed;
+  expect(reasons[0]).toContain('the caller belongs to cluster "xxx');
+  expect(reasons[0]?.length).toBeLessThan(600);
+}, 2_000);
+
+/** A listener that answers whatever it is asked with these bytes, and says no more. */
+async function answering(...answers: readonly Uint8Array[]): Promise<string> {
+  const server = createServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.once("data", () => void socket.write(Buffer.concat(answers)));
+    closers.push(() => void socket.destroy());
+  });
+  const port = await freePort();
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  closers.push(() => void server.close());
+  return `127.0.0.1:${port}`;
+}
+
+test("a refusal that cannot be read ends its own call, too", async () => {
+  const address = await answering(encodeFrame("refusal", 1, encodeText("not JSON")));
+  const calls = new CallsClient({ clusterId: "c1", dial: dialPeer });
+  closers.push(() => calls.close());
+  const error = await calls.call(address, "any", encodeText("")).then(
+    () => null,
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toMatchObject({ code: "lost" });
+}, 2_000);
+
+test("a machine that sends more than its window is not listened to until memory is full", async () => {
+  const address = await answering(
+    ...Array.from({ length: 40 }, () => encodeFrame("chunk", 1, new Uint8Array(1 << 20))),
+  );
+  const calls = new CallsClient({ clusterId: "c1", dial: dialPeer });
+  closers.push(() => calls.close());
+  const stream = calls.stream(address, "any", encodeText(""))[Symbol.asyncIterator]();
+  const next = () =>
+    stream.next().then(
+      () => null,
+      (thrown: unknown) => thrown,
+    );
+  expect(await next()).toBeNull();
+  // Nobody reads meanwhile; a second call on the connection shows that all of it has come.
+  const later = calls.call(address, "other", encodeText(""), { timeoutMs: 300 }).catch((thrown: unknown) => thrown);
+  expect(await later).toBeInstanceOf(CallError);
+  let taken = 1;
+  let end: unknown = null;
+  while (end === null && taken < 40) {
+    end = await next();
+    taken += 1;
+  }
+  expect(end).toMatchObject({ code: "lost" });
+  expect(taken).toBeLessThan(20);
+}, 4_000);
