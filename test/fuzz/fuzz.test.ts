@@ -5,6 +5,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import { checkRequest } from "./api.ts";
+import { checkCore } from "./raft-core.ts";
 import { TARGETS } from "./targets.ts";
 
 const CASES = 3_000;
@@ -26,5 +27,11 @@ describe("found by it", () => {
     await checkRequest({ method: "DELETE", target: "/fleet/v1/units/a%2Fb.service", ...json, body: null });
     const body = JSON.stringify({ units: [{ name: "a/b.service", delete: true }] });
     await checkRequest({ method: "POST", target: "/flt/v1/units:batch", ...json, body });
+  });
+
+  test("a term after which there is no other", () => {
+    const term = Number.MAX_SAFE_INTEGER;
+    const message = { kind: "pre-vote-reply", from: 2, to: 1, term, granted: false } as const;
+    checkCore([{ kind: "message", message }, { kind: "campaign" }, { kind: "duty" }]);
   });
 });

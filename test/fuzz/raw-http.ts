@@ -128,7 +128,7 @@ export class HttpUnderFire {
   }
 }
 
-function inTime<T>(work: Promise<T>, problem: string): Promise<T> {
+export function inTime<T>(work: Promise<T>, problem: string): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new Error(problem)), ENOUGH_MS);
   return Promise.race([work, promise]).finally(() => clearTimeout(timer));

@@ -8,6 +8,9 @@ import { checkRequest, hostileBody, hostileToken, hostileUrl } from "./api.ts";
 import { brokenBatch, checkBatches, checkBrokenBatch, mixedBatches } from "./batches.ts";
 import { checkCommand, hostileCommand } from "./command-line.ts";
 import { checkConfig, checkReload, hostileConfig, hostileReload } from "./configuration.ts";
+import { answerBytes } from "./peer-words.ts";
+import { HostileListener, PeersUnderFire, stranger } from "./peers.ts";
+import { checkCore, coreSteps } from "./raft-core.ts";
 import { conversation, HttpUnderFire } from "./raw-http.ts";
 import { checkUnitFile } from "./unit-files.ts";
 import { unitText } from "./words.ts";
@@ -71,14 +74,17 @@ const fileBytes = fc.oneof(
 );
 
 export const TARGETS: readonly Target[] = [
-  target("unit files", 0.2, fileBytes, checkUnitFile),
-  target("API bodies", 0.15, hostileBody, checkRequest),
+  target("unit files", 0.15, fileBytes, checkUnitFile),
+  target("API bodies", 0.13, hostileBody, checkRequest),
   target("mixed batches", 0.07, mixedBatches, checkBatches),
   target("broken batches", 0.03, brokenBatch, checkBrokenBatch),
-  target("URLs", 0.1, hostileUrl, checkRequest),
+  target("URLs", 0.07, hostileUrl, checkRequest),
   target("page tokens", 0.05, hostileToken, checkRequest),
   targetOn("raw HTTP", 0.1, conversation, HttpUnderFire.open),
-  target("flags", 0.15, hostileCommand, checkCommand),
-  target("configurations", 0.1, hostileConfig, checkConfig),
+  targetOn("peers", 0.08, stranger, PeersUnderFire.open),
+  targetOn("dialed peers", 0.04, answerBytes, HostileListener.open),
+  target("raft core", 0.05, coreSteps, checkCore),
+  target("flags", 0.1, hostileCommand, checkCommand),
+  target("configurations", 0.08, hostileConfig, checkConfig),
   target("reloads", 0.05, hostileReload, checkReload),
 ];
