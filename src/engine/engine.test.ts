@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { EngineWorld } from "../../test/fakes/engine-world.ts";
 import { machineId } from "../../test/fakes/registry-world.ts";
+import { encodeText } from "../lib/text.ts";
 
 let world: EngineWorld;
 beforeEach(async () => {
@@ -213,4 +214,28 @@ describe("global units", () => {
     await world.launch("g.service", "Global=yes");
     expect(world.holders("g.service")).toEqual([1, 2, 3]);
   });
+});
+
+test("a job that cannot be read keeps its place and its file, and the engine goes on with the others", async () => {
+  const world = await new EngineWorld().start();
+  await world.join(1);
+  await world.launch("newer.service", "Conflicts=x*");
+  const before = await world.dump();
+  const key = world.keys.job("newer.service");
+  const value = encodeText('{"v":2,"file":"elsewhere"}');
+  await world.local.txn({ compare: [], success: [{ op: "put", key, value }], failure: [] });
+  // The engine would never come to rest here.
+  await world.pass(10_000, [1]);
+  await world.launch("other.service");
+  await world.pass(10_000, [1]);
+  expect(world.view.job("other.service")?.machine).toBe(machineId(1));
+  const after = await world.dump();
+  for (const kept of Object.keys(before).filter((name) => /^(schedule|unit)/.test(name))) {
+    expect(after[kept]).toBe(before[kept] ?? "");
+  }
+  expect(world.log.filter((line) => line.startsWith('Gave up on "newer.service"'))).toHaveLength(1);
+  await world.destroy("newer.service");
+  await world.pass(10_000, [1]);
+  expect(Object.keys(await world.dump()).filter((name) => name.includes("newer.service"))).toEqual([]);
+  await world.stop();
 });

@@ -68,6 +68,8 @@ export interface EngineOptions {
 const WITNESSES_MAX = 2;
 /** Units that one safety net looks at; 20,000 are gone through in some 80 s, at a cost of a millisecond each time. */
 const SWEEP_UNITS = 500;
+/** Other writers overtake a decision once or twice; who is refused so often plans from what he cannot see. */
+const STALE_TRIES_MAX = 16;
 /** Pauses after a failed write. */
 const RETRY_MIN_MS = 50;
 const RETRY_MAX_MS = 2_000;
@@ -84,6 +86,8 @@ export class Engine {
   #unsubscribe: (() => void) | null = null;
   #running: Promise<void> | null = null;
   #retryMs = RETRY_MIN_MS;
+  /** Decisions that the store refused, by unit: how often since something about the unit changed. */
+  readonly #stale = new Map<string, number>();
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -201,14 +205,35 @@ export class Engine {
         log.info(`${what} "${name}" on ${shortMachineId(machineId)}`, { unit: name, machine: machineId });
       }
       await this.#catchUp(revision);
-      if (stale.size > 0) {
-        log.info(`Planned anew what had changed meanwhile`, { units: [...stale].join(" ") });
-        this.#reloadPlan(decisions, stale);
+      const again = this.#worthAnotherTry(decisions, stale);
+      if (again.size > 0) {
+        log.info(`Planned anew what had changed meanwhile`, { units: [...again].join(" ") });
+        this.#reloadPlan(decisions, again);
       }
     }
     const reasons = new Map([...decisions.reasons].filter(([name, list]) => !isSameReasons(view.reasons(name), list)));
     for (const refusals of reasons.values()) if (refusals.length > 0) this.#metrics.failed("schedule");
     if (reasons.size > 0) await session.explain(reasons);
+  }
+
+  /** Without those that are refused for ever: one broken record must not keep the engine busy, nor its log. */
+  #worthAnotherTry({ placements, globals }: Plan, stale: ReadonlySet<string>): ReadonlySet<string> {
+    for (const name of [...placements.map(({ job }) => job.name), ...globals.map((global) => global.name)]) {
+      if (!stale.has(name)) this.#stale.delete(name);
+    }
+    const again = new Set<string>();
+    for (const name of stale) {
+      const tries = (this.#stale.get(name) ?? 0) + 1;
+      this.#stale.set(name, tries);
+      if (tries < STALE_TRIES_MAX) again.add(name);
+      else if (tries === STALE_TRIES_MAX) {
+        this.#options.log.warning(
+          `Gave up on "${name}" until it changes: the store refuses what is decided for it. Can all of its records be read?`,
+          { unit: name },
+        );
+      }
+    }
+    return again;
   }
 
   /** Runs a write and settles what its failure leaves behind. */
@@ -262,6 +287,7 @@ export class Engine {
     const { view } = this.#options;
     switch (change.kind) {
       case "job":
+        this.#stale.delete(change.name);
         return this.#reload(change.name);
       case "schedule":
         return this.#reloadSchedule(change.machineId, change.name);

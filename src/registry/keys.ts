@@ -14,7 +14,7 @@ import { type Bytes, type KeyRange, prefixEnd } from "../store/kv.ts";
 
 export const DEFAULT_KEY_PREFIX = "/_coreos.com/fleet/";
 
-const HASH_PATTERN = /^[0-9a-f]{40}$/;
+export const HASH_PATTERN = /^[0-9a-f]{40}$/;
 
 /** What a key speaks of; null from {@link Keys.parse} for a key that is none of ours. */
 export type ParsedKey =

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { registration, unitReport } from "../../test/fakes/registry-world.ts";
+import { machineId, registration, unitReport } from "../../test/fakes/registry-world.ts";
 import { encodeText } from "../lib/text.ts";
 import * as records from "./records.ts";
 
@@ -27,9 +27,12 @@ describe("records", () => {
   });
 
   test("the other records come back as they were", () => {
-    const job = { hash: "h", desiredState: "launched" as const, machine: null };
+    const job = { hash: "0".repeat(40), desiredState: "launched" as const, machine: null };
     expect(records.decodeJob(records.encodeJob(job))).toEqual(job);
-    expect(records.decodeJob(records.encodeJob({ ...job, machine: "m" }))).toEqual({ ...job, machine: "m" });
+    expect(records.decodeJob(records.encodeJob({ ...job, machine: machineId(1) }))).toEqual({
+      ...job,
+      machine: machineId(1),
+    });
     const report = unitReport(1, "a.service", { problem: "No such file", orderRevision: 7, result: "exit-code" });
     expect(records.decodeReport(report.machineId, report.name, records.encodeReport(report))).toEqual(report);
     const machine = registration(1, { region: "eu", __proto__x: "1" });
@@ -67,6 +70,19 @@ describe("records", () => {
         }
       }),
     );
+  });
+
+  test("a hash or an id that could be no part of a key is none", () => {
+    const job = { hash: "0".repeat(40), desiredState: "launched" as const, machine: null };
+    for (const broken of [
+      { ...job, hash: "../x" },
+      { ...job, hash: "" },
+      { ...job, machine: ".." },
+    ]) {
+      expect(() => records.decodeJob(records.encodeJob(broken))).toThrow(records.RecordError);
+    }
+    expect(() => records.decodeSchedule(records.encodeSchedule({ ...job, hash: "x" }))).toThrow(records.RecordError);
+    expect(() => records.decodeLeader(records.encodeLeader("m"))).toThrow(records.RecordError);
   });
 
   test("another format version is named", () => {

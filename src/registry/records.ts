@@ -8,10 +8,11 @@
  * @module
  */
 import { decodeText, encodeText } from "../lib/text.ts";
-import type { MachineId, Metadata } from "../model/machine.ts";
+import { MACHINE_ID_PATTERN, type MachineId, type Metadata } from "../model/machine.ts";
 import { isJobState, type JobState, type UnitReport } from "../model/states.ts";
 import type { UnitOption } from "../model/unit-file.ts";
 import type { Bytes } from "../store/kv.ts";
+import { HASH_PATTERN } from "./keys.ts";
 import type { MachineRegistration, Refusal } from "./types.ts";
 
 const FORMAT_VERSION = 1;
@@ -73,6 +74,19 @@ function stateOf(what: string, fields: Fields, name: string): JobState {
   return value;
 }
 
+/** Hashes and ids become parts of keys: what could be none is no record. */
+function hashOf(what: string, fields: Fields): string {
+  const hash = textOf(what, fields, "hash");
+  if (!HASH_PATTERN.test(hash)) throw new RecordError(`Cannot read ${what}: its hash is not 40 hex digits`);
+  return hash;
+}
+
+function machineOf(what: string, fields: Fields, name: string): MachineId {
+  const id = textOf(what, fields, name);
+  if (!MACHINE_ID_PATTERN.test(id)) throw new RecordError(`Cannot read ${what}: field "${name}" is no machine's id`);
+  return id;
+}
+
 export function encodeUnitFile(options: readonly UnitOption[]): Bytes {
   return encode({ options: options.map((option) => [option.section, option.name, option.value]) });
 }
@@ -94,9 +108,9 @@ export function encodeJob(job: JobRecord): Bytes {
 export function decodeJob(bytes: Bytes): JobRecord {
   const fields = decode("a job", bytes);
   return {
-    hash: textOf("a job", fields, "hash"),
+    hash: hashOf("a job", fields),
     desiredState: stateOf("a job", fields, "desiredState"),
-    machine: fields.machine === undefined ? null : textOf("a job", fields, "machine"),
+    machine: fields.machine === undefined ? null : machineOf("a job", fields, "machine"),
   };
 }
 
@@ -106,7 +120,7 @@ export function encodeSchedule(schedule: ScheduleRecord): Bytes {
 export function decodeSchedule(bytes: Bytes): ScheduleRecord {
   const fields = decode("a schedule", bytes);
   return {
-    hash: textOf("a schedule", fields, "hash"),
+    hash: hashOf("a schedule", fields),
     desiredState: stateOf("a schedule", fields, "desiredState"),
   };
 }
@@ -188,5 +202,5 @@ export function encodeLeader(machineId: MachineId): Bytes {
   return encode({ machineId });
 }
 export function decodeLeader(bytes: Bytes): MachineId {
-  return textOf("the leader", decode("the leader", bytes), "machineId");
+  return machineOf("the leader", decode("the leader", bytes), "machineId");
 }

@@ -55,6 +55,8 @@ export class ViewState {
   readonly schedules = new Map<MachineId, BTree<string, Scheduled>>();
   readonly reasons = new Map<string, readonly Refusal[]>();
   readonly addresses = new Map<MachineId, string>();
+  /** Names whose job is there and cannot be read: a later release's, mostly. Nobody knows which file it names. */
+  readonly unreadableJobs = new Set<string>();
   leader: MachineId | null = null;
 
   readonly #keys: Keys;
@@ -86,7 +88,9 @@ export class ViewState {
         key: decodeText(event.kv.key),
         reason: reasonOf(error),
       });
-      return this.#set(parsed, null);
+      const change = this.#set(parsed, null);
+      if (parsed.kind === "job") this.unreadableJobs.add(parsed.name);
+      return change;
     }
   }
 
@@ -172,6 +176,7 @@ export class ViewState {
   #setJob(name: string, kv: KeyValue | null): ViewChange {
     const job = kv === null ? null : { name, ...decodeJob(kv.value), modRevision: kv.modRevision };
     const before = this.jobs.get(name);
+    this.unreadableJobs.delete(name);
     setOrDelete(this.jobs, name, job);
     if (before?.hash !== job?.hash) {
       if (before !== undefined) this.#refer(before.hash, -1);

@@ -93,7 +93,10 @@ describe("RegistryView", () => {
     await world.settle();
     expect(picture(world.view)).toMatchObject({ jobs: [], machines: [] });
     expect(world.view.options("a".repeat(40))).toBeUndefined();
-    await put(world.keys.job("a.service"), '{"v":1,"hash":"x","desiredState":"loaded","added":"later"}');
+    await put(
+      world.keys.job("a.service"),
+      `{"v":1,"hash":"${"0".repeat(40)}","desiredState":"loaded","added":"later"}`,
+    );
     await world.settle();
     expect(world.view.job("a.service")?.desiredState).toBe("loaded");
   });

@@ -143,7 +143,7 @@ export class RegistryView implements EngineView {
     return this.#state.counts;
   }
   orphanFiles(): Iterable<string> {
-    return this.#state.orphans;
+    return this.#state.unreadableJobs.size > 0 ? [] : this.#state.orphans;
   }
   /** The unit file as it is stored; for the writers, which compare its revision. */
   unitFile(hash: string): StoredUnitFile | undefined {
@@ -151,7 +151,8 @@ export class RegistryView implements EngineView {
   }
   /** How many jobs name this hash. */
   referencesOf(hash: string): number {
-    return this.#state.referencesOf(hash);
+    // A job that cannot be read may name any file: none is given up while there is one.
+    return this.#state.referencesOf(hash) + this.#state.unreadableJobs.size;
   }
 
   subscribe(listener: Listener): () => void {
