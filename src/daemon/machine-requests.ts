@@ -56,7 +56,7 @@ export function readJournal(fields: Fields): JournalQuery {
   if (typeof lines !== "number" || !Number.isInteger(lines) || lines < 0 || lines > MOST_LINES) {
     throw unreadable(`${String(lines)} is no number of lines`);
   }
-  if (typeof output !== "string" || !/^[a-z-]{1,32}$/.test(output)) {
+  if (typeof output !== "string" || !/^[a-z][a-z-]{0,31}$/.test(output)) {
     throw unreadable("its output mode is not a word");
   }
   return { ...readUnit(fields), lines, follow: follow === true, output };

@@ -289,6 +289,8 @@ test("what was asked in good order is answered before what follows it is refused
 test("an answer that closes the connection is not lost to a client that is still talking", async () => {
   const head = "PUT /unread HTTP/1.0\r\nContent-Length: 9000000\r\n\r\n";
   expect(await raw(head + "x".repeat(MEGABYTE), /$^/)).toStartWith("HTTP/1.1 415 ");
+  const last = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+  expect(await raw(last + "x".repeat(MEGABYTE), /$^/)).toStartWith("HTTP/1.1 200 ");
 });
 
 test("the path is the request line's, whatever the host is called", async () => {

@@ -84,6 +84,9 @@ export class HttpConnections {
       stopWaiting(connection);
     });
     this.#wait(socket, connection);
+    // node:http calls it after the last answer of a connection.
+    const endAtOnce = socket.destroySoon.bind(socket);
+    socket.destroySoon = () => (this.#isClosing ? endAtOnce() : endAndLinger(socket));
     // A connection that breaks is its request's concern, which hears of it by its own close.
     socket.on("error", () => socket.destroy());
     this.#server.emit("connection", socket);
@@ -136,10 +139,6 @@ export class HttpConnections {
       const response = request === null ? refusal() : await this.#handler(request);
       connection.doing = "reading";
       await send(response, reply);
-      body.drain();
-      // node:http closes with its last answer, and a close in the middle of what the client says costs it that answer.
-      if (!reply.shouldKeepAlive && !message.complete) await heardOut(message);
-      reply.end();
     } catch {
       // The answer broke off in the middle: its reader must not take it for whole. Who failed has logged it.
       socket.destroy();
@@ -179,12 +178,13 @@ function stopWaiting(connection: Connection): void {
 
 /** A request that broke off was answered itself, whatever its answer. */
 function hangUp(socket: Socket, { latest, lastWords }: Connection): void {
-  if (!socket.writable || lastWords === null) {
-    socket.destroy();
-    return;
-  }
-  socket.end(latest?.complete === false ? "" : lastWords);
-  // Unread bytes would cost the client what was just said.
+  if (lastWords !== null && socket.writable && latest?.complete !== false) socket.write(lastWords);
+  endAndLinger(socket);
+}
+
+/** Says no more, and hears the client out for a while: bytes that a closed socket had not read cost it the answer. */
+function endAndLinger(socket: Socket): void {
+  if (!socket.writableEnded) socket.end();
   socket.resume();
   const timer = setTimeout(() => socket.destroy(), LINGER_MS);
   socket.once("close", () => clearTimeout(timer));
@@ -196,19 +196,6 @@ function endUnlessComplete(message: IncomingMessage): void {
   }, LINGER_MS);
   message.once("end", () => clearTimeout(timer));
   message.socket.once("close", () => clearTimeout(timer));
-}
-
-/** The end of the request, or of our patience with it. */
-function heardOut(message: IncomingMessage): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, LINGER_MS);
-    for (const event of ["end", "error", "close"]) {
-      message.once(event, () => {
-        clearTimeout(timer);
-        resolve();
-      });
-    }
-  });
 }
 
 /** Whether a body will be read: what comes with a GET or HEAD is not looked at. */
@@ -240,18 +227,16 @@ function refusal(): Response {
   return Response.json({ error: { code: 405, message } }, { status: 405 });
 }
 
-/** All but the end, which is the caller's. */
 async function send(response: Response, reply: ServerResponse): Promise<void> {
   const headers: Record<string, string> = Object.fromEntries(response.headers);
   if (response.body === null) {
-    reply.writeHead(response.status, response.status === 204 ? headers : { ...headers, "content-length": "0" });
-    reply.flushHeaders();
+    reply.writeHead(response.status, headers).end();
     return;
   }
   // What is JSON is whole, and said to be so long; anything else may be a stream.
   if (headers["content-type"]?.startsWith("application/json")) {
     const bytes = new Uint8Array(await response.arrayBuffer());
-    reply.writeHead(response.status, { ...headers, "content-length": String(bytes.length) }).write(bytes);
+    reply.writeHead(response.status, { ...headers, "content-length": String(bytes.length) }).end(bytes);
     return;
   }
   reply.writeHead(response.status, headers);
@@ -265,6 +250,7 @@ async function send(response: Response, reply: ServerResponse): Promise<void> {
     if (!reply.write(step.value)) await drained(reply);
   }
   reply.off("close", cancel);
+  reply.end();
 }
 
 /** Resolves when there is room again, or nobody to write to. */
