@@ -49,25 +49,7 @@ export class ClusterUnderFire {
     await world.units.changeUnits(puts);
     await world.view.sync();
     const faults: string[] = [];
-    const log: Log = {
-      ...SILENT_LOG,
-      error: (message, fields) => void faults.push(`${message} ${fields?.stack ?? ""}`),
-    };
-    const nothing = async function* (): AsyncGenerator<Uint8Array> {};
-    const api = createFleetApi({
-      view: world.view,
-      units: world.units,
-      machines: new RegistryMachines(world.kv, world.keys),
-      machineCalls: { unitStatus: nothing, unitJournal: nothing },
-      inspection: { unitProperties: nothing, unitDependencies: nothing, usage: nothing },
-      ready: () => true,
-      tokenLimit: 100,
-      version: "0",
-      machineId: machineId(1),
-      metricsText: async () => ({ text: "", contentType: "text/plain" }),
-      log,
-      clock: world.clock,
-    });
+    const api = apiOver(world, faults);
     return new ClusterUnderFire(world, api, faults);
   }
 
@@ -99,6 +81,29 @@ export class ClusterUnderFire {
   checkFaults(): void {
     if (this.#faults.length > 0) throw new Error(`A fault in the log: ${this.#faults.splice(0).join("\n")}`);
   }
+}
+
+/** The production API over this world; what it logs as a fault of its own goes to `faults`. */
+export function apiOver(world: RegistryWorld, faults: string[]): FleetApi {
+  const log: Log = {
+    ...SILENT_LOG,
+    error: (message, fields) => void faults.push(`${message} ${fields?.stack ?? ""}`),
+  };
+  const nothing = async function* (): AsyncGenerator<Uint8Array> {};
+  return createFleetApi({
+    view: world.view,
+    units: world.units,
+    machines: new RegistryMachines(world.kv, world.keys),
+    machineCalls: { unitStatus: nothing, unitJournal: nothing },
+    inspection: { unitProperties: nothing, unitDependencies: nothing, usage: nothing },
+    ready: () => true,
+    tokenLimit: 100,
+    version: "0",
+    machineId: machineId(1),
+    metricsText: async () => ({ text: "", contentType: "text/plain" }),
+    log,
+    clock: world.clock,
+  });
 }
 
 /** Keys that were made, changed or removed. */

@@ -38,7 +38,8 @@ export async function checkCommand(command: HostileCommand): Promise<void> {
   const { status, out, err } = finished;
   if (!STATUSES.has(status)) throw new Error(`Exit status ${status}`);
   if (/^\s+at .*:\d+/m.test(err)) throw new Error(`A fault, not a refusal: ${err}`);
-  const isQuiet = command.words.some((text) => text.startsWith("--quiet") || /^-\w*q/.test(text));
+  // Asked to say little, and for what is not there.
+  const isQuiet = command.words.some((text) => /^--(quiet|no-legend)|^-\w*q/.test(text));
   if (status !== 0 && err === "" && out === "" && status !== 3 && !isQuiet) {
     throw new Error(`Exit status ${status} without a word`);
   }

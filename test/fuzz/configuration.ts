@@ -100,6 +100,7 @@ function checkPlace(message: string): void {
 
 const PEER = /^(\[[0-9a-f:.]+\]|[a-z0-9.-]+):([1-9]\d{0,4})$/;
 const API = /^(unix:\/\/\/[^\0-\x1f\x7f]{1,106}|http:\/\/(\[[0-9a-f:.]+\]|[a-z0-9.-]+):[1-9]\d{0,4})$/;
+const ETCD = /^https?:\/\/(\[[0-9a-f:.]+\]|[a-z0-9.-]+):[1-9]\d{0,4}$/;
 
 /** What the rest of the daemon relies on; says in other words what the kinds of values say. */
 function checkValues(config: FltConfig): void {
@@ -133,7 +134,10 @@ function checkValues(config: FltConfig): void {
   );
   must(Object.getPrototypeOf(config.metadata) === Object.prototype, "metadata");
   must(["auto", "journal", "text"].includes(config.logFormat), "logFormat");
-  must(config.etcdServers.length === 0, "etcdServers");
+  must(
+    config.etcdServers.every((address) => ETCD.test(address)),
+    "etcdServers",
+  );
   must(Object.keys(config).sort().join() === [...CONFIG_FIELDS].sort().join(), "dataDir");
   if (wrong.length > 0) throw new Error(`Taken as it is: ${wrong.join(", ")}`);
 }

@@ -139,8 +139,9 @@ const callHello = fc.oneof(
   },
 );
 const callId = fc.constantFrom(0, 1, 2, 3, 0xffff_ffff);
+const INSPECTIONS = ["unit.status", "unit.journal", "unit.properties", "unit.dependencies", "machine.usage"];
 const method = fc.oneof(
-  { weight: 8, arbitrary: fc.constantFrom("unit.status", "unit.journal", "kv.leader", "echo", "flood", "throws") },
+  { weight: 8, arbitrary: fc.constantFrom(...INSPECTIONS, "kv.leader", "echo", "flood", "throws") },
   fc.constantFrom("", "__proto__", "constructor", "x".repeat(255), "a\nb"),
 );
 const leaderRequest = fc
@@ -159,13 +160,21 @@ const inspection = fc
       lines: fc.oneof(fc.nat(50), fc.constantFrom(-1, 1.5, 1e300, "10", null)),
       follow: fc.constantFrom(true, false, "yes"),
       output: fc.constantFrom("short", "json", "--file=/etc/shadow", "short\n", 1, "-o", ""),
+      properties: fc.oneof(
+        fc.array(fc.constantFrom("Id", "--all", "A B", "", "__proto__", "x\n"), { maxLength: 2 }),
+        fc.constantFrom("Id", null),
+      ),
+      direction: fc.constantFrom("requires", "before", "--root=/", "__proto__", 1),
+      all: fc.constantFrom(true, "--all"),
+      units: fc.oneof(fc.array(unitName, { maxLength: 2 }), fc.constantFrom(null, "hello.service")),
+      intervalMs: fc.constantFrom(null, 250, 1, -1, 1e300, "250"),
     },
     { requiredKeys: ["unit"] },
   )
   .map((request) => Buffer.from(JSON.stringify(request)));
 /** A method and what it takes, mostly. */
 const asked = fc.oneof(
-  { weight: 3, arbitrary: fc.tuple(fc.constantFrom("unit.status", "unit.journal"), inspection) },
+  { weight: 3, arbitrary: fc.tuple(fc.constantFrom(...INSPECTIONS), inspection) },
   { weight: 3, arbitrary: fc.tuple(fc.constant("kv.leader"), leaderRequest) },
   { weight: 2, arbitrary: fc.tuple(method, fc.oneof(leaderRequest, inspection, bytes(60))) },
 );

@@ -114,11 +114,8 @@ export class PeersUnderFire {
   }
 
   #handlers(): ReadonlyMap<string, CallHandler> {
-    const inspect = (unit: string, output = "short", lines = 0): AsyncIterable<Uint8Array> => {
-      const isName = /^[A-Za-z0-9:_.\\@-]+\.[a-z]+$/.test(unit) && !unit.startsWith("@") && unit.length <= 256;
-      const isSane = /^[a-z-]+$/.test(output) && Number.isInteger(lines) && lines >= 0;
-      if (!isName || !isSane)
-        this.#problems.push(`systemd's tools would be given ${JSON.stringify([unit, output, lines])}`);
+    const inspect = (query: object): AsyncIterable<Uint8Array> => {
+      if (!isHarmless(query)) this.#problems.push(`systemd's tools would be given ${JSON.stringify(query)}`);
       return few();
     };
     const throws: CallHandler = {
@@ -129,8 +126,11 @@ export class PeersUnderFire {
     };
     return new Map<string, CallHandler>([
       ...machineHandlers({
-        status: (unit) => inspect(unit),
-        journal: (unit, { output, lines }) => inspect(unit, output, lines),
+        status: inspect,
+        journal: inspect,
+        properties: inspect,
+        dependencies: inspect,
+        usage: inspect,
       }),
       ...replicaHandlers({ serve: async () => ({ kind: "elsewhere", leader: 0, reason: "" }) }),
       ["echo", { kind: "unary", handle: async (body) => body }],
@@ -138,6 +138,20 @@ export class PeersUnderFire {
       ["throws", throws],
     ]);
   }
+}
+
+/** Names of units are names of units; all else is a word that no tool takes for an option, or a number. */
+function isHarmless(query: object): boolean {
+  return Object.entries(query).every(([field, content]) => {
+    const contents: readonly unknown[] = Array.isArray(content) ? content : [content];
+    return contents.every((part) => {
+      if (typeof part === "number") return part >= 0 && part <= 1_000_000;
+      if (typeof part !== "string") return typeof part === "boolean" || part === null;
+      if (field === "unit" || field === "units")
+        return /^(?!@)[A-Za-z0-9:_.\\@-]+\.[a-z]+$/.test(part) && part.length <= 256;
+      return /^[A-Za-z][A-Za-z0-9-]*$/.test(part);
+    });
+  });
 }
 
 async function* few(): AsyncGenerator<Uint8Array> {

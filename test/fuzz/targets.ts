@@ -8,6 +8,7 @@ import { checkRequest, hostileBody, hostileToken, hostileUrl } from "./api.ts";
 import { brokenBatch, checkBatches, checkBrokenBatch, mixedBatches } from "./batches.ts";
 import { checkCommand, hostileCommand } from "./command-line.ts";
 import { checkConfig, checkReload, hostileConfig, hostileReload } from "./configuration.ts";
+import { checkForeign, foreignRecords } from "./foreign-records.ts";
 import { answerBytes } from "./peer-words.ts";
 import { HostileListener, PeersUnderFire, stranger } from "./peers.ts";
 import { checkCore, coreSteps } from "./raft-core.ts";
@@ -74,7 +75,7 @@ const fileBytes = fc.oneof(
 );
 
 export const TARGETS: readonly Target[] = [
-  target("unit files", 0.15, fileBytes, checkUnitFile),
+  target("unit files", 0.12, fileBytes, checkUnitFile),
   target("API bodies", 0.13, hostileBody, checkRequest),
   target("mixed batches", 0.07, mixedBatches, checkBatches),
   target("broken batches", 0.03, brokenBatch, checkBrokenBatch),
@@ -83,6 +84,7 @@ export const TARGETS: readonly Target[] = [
   targetOn("raw HTTP", 0.1, conversation, HttpUnderFire.open),
   targetOn("peers", 0.08, stranger, PeersUnderFire.open),
   targetOn("dialed peers", 0.04, answerBytes, HostileListener.open),
+  target("foreign records", 0.03, foreignRecords, checkForeign),
   target("raft core", 0.05, coreSteps, checkCore),
   target("flags", 0.1, hostileCommand, checkCommand),
   target("configurations", 0.08, hostileConfig, checkConfig),
