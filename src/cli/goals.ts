@@ -87,13 +87,19 @@ export class Goal {
     if (!wishHolds) return this.#held ? failed(overtaken(this.name, unit, this.#hash)) : WAITING;
     this.#held = true;
     if (this.target === "gone") return picture.states.size === 0 ? done(`Unit ${this.name} inactive`) : WAITING;
-    if (unit.global) return this.#onEachMachine(unit, picture);
+    if (unit.global) return this.#onEachMachine(unit, picture, nowMs);
     return this.#onMachine(unit, picture, nowMs);
   }
 
   /** Only a stop of a global unit is ever waited for (restart): every machine that holds it must have stopped it. */
-  #onEachMachine(unit: UnitEvent, picture: UnitPicture): Outcome {
-    const reports = [...picture.states.values()].map((state) => state.report);
+  #onEachMachine(unit: UnitEvent, picture: UnitPicture, nowMs: number): Outcome {
+    const states = [...picture.states.values()];
+    const stuck = states.find(({ report }) => report.jobState === "launched" && report.pending === undefined);
+    const { problem } = stuck?.report ?? {};
+    if (stuck !== undefined && problem !== undefined && !this.#isOld(unit, stuck, nowMs)) {
+      return failed(`Unit ${this.name} failed on ${where(stuck)}: ${problem}`);
+    }
+    const reports = states.map((state) => state.report);
     const isDone = reports.every((report) => {
       return report.jobState === "loaded" && report.pending === undefined && report.hash === unit.hash;
     });

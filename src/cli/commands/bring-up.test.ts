@@ -230,8 +230,13 @@ describe("start", () => {
   });
 
   test("no arguments; --sign", async () => {
-    expect(await world.run("start")).toEqual({ status: 0, out: "", err: "No units given\n" });
-    expect((await world.run("start", "--sign", "hello.service")).status).toBe(2);
+    for (const command of ["submit", "load", "start", "stop", "unload", "restart", "destroy"]) {
+      expect(await world.run(command)).toEqual({ status: 0, out: "", err: "No units given\n" });
+    }
+    for (const command of ["submit", "load", "start"]) {
+      expect(await world.run(command, "--sign", "hello.service")).toMatchObject({ status: 2, out: "" });
+    }
+    expect(world.fleet.writes).toEqual([]);
     world.fleet.autoplace(M1);
     expect((await world.run("start", "--sign=false", "hello.service")).status).toBe(0);
   });

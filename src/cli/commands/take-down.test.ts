@@ -104,6 +104,29 @@ describe("load, stop, unload, restart, destroy", () => {
     expect((await running.done).status).toBe(0);
   });
 
+  test("stop, unload and restart: --no-block says what was triggered, --block-attempts gives up", async () => {
+    world.fleet.react = null;
+    expect(await world.run("stop", "--no-block", "hello.service")).toEqual({
+      status: 0,
+      out: "Triggered unit hello.service stop\n",
+      err: "Successfully stopped units [hello.service].\n",
+    });
+    for (const [command, wanted] of [
+      ["unload", "inactive"],
+      ["restart", "loaded"],
+    ] as const) {
+      const running = world.start([command, "--block-attempts=3", "other.service"]);
+      await settle();
+      await world.clock.advance(5_900);
+      expect(running.said.err).toBe("");
+      await world.clock.advance(100);
+      const { status, err } = await running.done;
+      expect(status).toBe(1);
+      expect(err).toContain(`timed out waiting for unit other.service to report state ${wanted}\n`);
+      await world.fleet.setDesiredState("other.service", "launched");
+    }
+  });
+
   test("load stops what was started", async () => {
     expect((await world.run("load", "hello.service")).out).toBe(
       "Unit hello.service loaded on 113f16a7.../172.17.8.103\n",
@@ -132,6 +155,26 @@ describe("load, stop, unload, restart, destroy", () => {
     await world.run("start", "everywhere.service");
     const { out } = await world.run("restart", "everywhere.service");
     expect(out).toBe("Unit everywhere.service stopped on 2 machines\nTriggered global unit everywhere.service start\n");
+  });
+
+  test("restart of a global unit that cannot be stopped somewhere says so, and starts nothing again", async () => {
+    await world.run("start", "everywhere.service");
+    world.fleet.react = null;
+    const running = world.start(["restart", "everywhere.service"]);
+    await settle();
+    const orderRevision = world.fleet.job("everywhere.service")?.modRevision ?? 0;
+    world.fleet.setReport({ name: "everywhere.service", machineId: M2, problem: "an older one", orderRevision: 1 });
+    await settle();
+    expect(running.said.err).toBe("");
+    world.fleet.setReport({ name: "everywhere.service", machineId: M2, problem: "it refuses to stop", orderRevision });
+    expect(await running.done).toEqual({
+      status: 1,
+      out: "",
+      err:
+        "Unit everywhere.service failed on 22222222.../172.17.8.104: it refuses to stop\n" +
+        "Not started again, since not all of them have stopped\n",
+    });
+    expect(world.fleet.job("everywhere.service")?.desiredState).toBe("loaded");
   });
 
   test("destroy", async () => {
