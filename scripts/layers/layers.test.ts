@@ -207,6 +207,7 @@ describe("checkShape()", () => {
     ]);
     expect(checkShape(file("src/lib/x.ts", header + "a();\n".repeat(400)))).toHaveLength(1);
     expect(checkShape(file("src/lib/x.test.ts", long))).toEqual([]);
+    expect(checkShape(file("src/etcd-proto/etcd_pb.ts", long))).toEqual([]);
   });
 });
 

@@ -13,21 +13,21 @@
  */
 import type { Clock } from "../lib/clock.ts";
 import type { Counter, Histogram, Metrics } from "../lib/metrics.ts";
-import type {
-  CallOptions,
-  Kv,
-  Lease,
-  LeaseId,
-  LeaseStatus,
-  Op,
-  RangeRequest,
-  RangeResponse,
-  ReadOptions,
-  Revision,
-  TxnRequest,
-  TxnResponse,
-  Watch,
-  WatchRequest,
+import {
+  type CallOptions,
+  type Kv,
+  type Lease,
+  type LeaseId,
+  type LeaseStatus,
+  type RangeRequest,
+  type RangeResponse,
+  type ReadOptions,
+  type Revision,
+  type TxnRequest,
+  type TxnResponse,
+  txnWrites,
+  type Watch,
+  type WatchRequest,
 } from "../store/kv.ts";
 
 type Operation = "get" | "get_all" | "set" | "lease";
@@ -70,7 +70,7 @@ export class MeasuredKv implements Kv {
     return this.#measure(request.end === undefined ? "get" : "get_all", this.#kv.range(request, options));
   }
   txn(request: TxnRequest, options?: ReadOptions): Promise<TxnResponse> {
-    return this.#measure(writes(request) ? "set" : "get", this.#kv.txn(request, options));
+    return this.#measure(txnWrites(request) ? "set" : "get", this.#kv.txn(request, options));
   }
   leaseGrant(request: { readonly ttlMs: number; readonly id?: LeaseId }, options?: CallOptions): Promise<Lease> {
     return this.#measure("lease", this.#kv.leaseGrant(request, options));
@@ -107,9 +107,4 @@ export class MeasuredKv implements Kv {
       throw error;
     }
   }
-}
-
-function writes({ success, failure }: TxnRequest): boolean {
-  const isWrite = (op: Op): boolean => op.op === "put" || op.op === "delete" || (op.op === "txn" && writes(op));
-  return success.some(isWrite) || failure.some(isWrite);
 }

@@ -33,12 +33,13 @@ import {
   type Revision,
   type TxnRequest,
   type TxnResponse,
+  txnWrites,
   type Watch,
   type WatchRequest,
 } from "../store/kv.ts";
 import type { Store } from "../store/store.ts";
 import { leaseNotFound } from "../store/txn.ts";
-import { checkTxn, txnWrites } from "../store/txn-check.ts";
+import { checkTxn } from "../store/txn-check.ts";
 import { HistoryKeeper } from "./history-keeper.ts";
 import type { LeaderReply, LeaderRequest } from "./leader-codec.ts";
 import { LeaderRoute } from "./leader-route.ts";

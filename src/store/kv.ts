@@ -205,6 +205,12 @@ export class KvError extends Error {
   }
 }
 
+/** A transaction that cannot write, whichever branch is taken, is a read. */
+export function txnWrites(request: TxnRequest): boolean {
+  const writes = (op: Op): boolean => op.op === "put" || op.op === "delete" || (op.op === "txn" && txnWrites(op));
+  return request.success.some(writes) || request.failure.some(writes);
+}
+
 /** The smallest key above every key with this prefix; END_OF_KEYS when there is none. */
 export function prefixEnd(prefix: Bytes): Bytes {
   for (let i = prefix.length - 1; i >= 0; i--) {

@@ -23,12 +23,12 @@ import {
   type Revision,
   type TxnRequest,
   type TxnResponse,
+  txnWrites,
   type Watch,
   type WatchRequest,
 } from "./kv.ts";
 import { type LeaseChange, Store } from "./store.ts";
 import { leaseNotFound } from "./txn.ts";
-import { txnWrites } from "./txn-check.ts";
 
 export interface LocalKvOptions {
   readonly clock: Clock;

@@ -33,6 +33,7 @@ import {
   type Revision,
   type TxnRequest,
   type TxnResponse,
+  txnWrites,
   type Watch,
   type WatchRequest,
 } from "./kv.ts";
@@ -40,7 +41,7 @@ import { LeaseTable } from "./lease-table.ts";
 import { compactedError, evaluateRange } from "./range.ts";
 import { type SnapshotReader, snapshotSlices, writeChange } from "./snapshot.ts";
 import { deleteKeys, leaseNotFound, runTxn } from "./txn.ts";
-import { checkTxn, txnWrites } from "./txn-check.ts";
+import { checkTxn } from "./txn-check.ts";
 import { WatchHub } from "./watch-hub.ts";
 
 /** Comparable between replicas with the same compactRevision. */

@@ -18,12 +18,6 @@ export function checkTxn(request: TxnRequest): void {
   touches(request.failure);
 }
 
-/** A transaction that cannot write, whichever branch is taken, is a read. */
-export function txnWrites(request: TxnRequest): boolean {
-  const writes = (op: Op): boolean => op.op === "put" || op.op === "delete" || (op.op === "txn" && txnWrites(op));
-  return request.success.some(writes) || request.failure.some(writes);
-}
-
 function checkShape(request: TxnRequest, budget: number): void {
   const used = Math.max(request.compare.length, request.success.length, request.failure.length);
   if (used > budget) {
