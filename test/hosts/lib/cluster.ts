@@ -11,7 +11,7 @@ import { existsSync } from "node:fs";
 import { copyFile, mkdir } from "node:fs/promises";
 import { Host } from "./host.ts";
 import { Image } from "./image.ts";
-import { HostNetwork } from "./network.ts";
+import { gatewayOf, HostNetwork } from "./network.ts";
 import { eventually } from "./wait.ts";
 import { removeLeftovers, removeTag, Workspace } from "./workspace.ts";
 
@@ -28,6 +28,8 @@ export interface ClusterOptions {
   readonly configOf?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** /usr and dpkg's list of packages can be written to: an overlay of the host's own. */
   readonly canInstall?: boolean;
+  /** Of the hosts in their order, all in one /24: where the documentation names some. */
+  readonly addresses?: readonly string[];
   /** Machine ids by host name, where a test wants two alike. */
   readonly machineIds?: Readonly<Record<string, string>>;
 }
@@ -89,15 +91,15 @@ export class Cluster {
   }
 
   static async #make(workspace: Workspace, options: ClusterOptions): Promise<Cluster> {
-    const network = await HostNetwork.create(workspace.tag);
+    const names = Array.from({ length: options.hosts }, (_, index) => `h${index + 1}`);
+    const addresses = names.map((_, index) => options.addresses?.[index] ?? `10.77.0.${11 + index}`);
+    const network = await HostNetwork.create(workspace.tag, gatewayOf(addresses[0] ?? ""));
     const binDirectory = `${workspace.directory}/bin`;
     if (options.flt !== false) {
       // A copy: a build during the run must not change what the hosts run.
       await mkdir(binDirectory);
       await copyFile(FLT_BINARY, `${binDirectory}/flt`);
     }
-    const names = Array.from({ length: options.hosts }, (_, index) => `h${index + 1}`);
-    const addresses = names.map((_, index) => `10.77.0.${11 + index}`);
     const hosts: Host[] = [];
     for (const [index, name] of names.entries()) {
       const machineId = options.machineIds?.[name] ?? `${index + 1}`.repeat(8) + `${index + 1}f17`.padStart(24, "0");

@@ -26,6 +26,11 @@ table bridge flt {
 
 export const GATEWAY = "10.77.0.1";
 
+/** Of a /24 of its own, beside hosts that are numbered from 1. */
+export function gatewayOf(address: string): string {
+  return address.startsWith("10.77.0.") ? GATEWAY : address.replace(/\d+$/, "254");
+}
+
 export class HostNetwork {
   /** Network namespace of the bridge; reaches every host. */
   readonly namespace: string;
@@ -36,10 +41,10 @@ export class HostNetwork {
     this.namespace = namespace;
   }
 
-  static async create(tag: string): Promise<HostNetwork> {
+  static async create(tag: string, gateway = GATEWAY): Promise<HostNetwork> {
     const network = new HostNetwork(tag);
     await mustExec(["ip", "netns", "add", tag]);
-    const lines = ["link set lo up", "link add br0 type bridge", `addr add ${GATEWAY}/24 dev br0`, "link set br0 up"];
+    const lines = ["link set lo up", "link add br0 type bridge", `addr add ${gateway}/24 dev br0`, "link set br0 up"];
     await mustExec(["ip", "-n", tag, "-batch", "-"], { stdin: `${lines.join("\n")}\n` });
     await network.#nft(RULES);
     return network;
@@ -68,7 +73,7 @@ export class HostNetwork {
       "link set lo up",
       `addr add ${address}/24 dev host0`,
       "link set host0 up",
-      `route add default via ${GATEWAY}`,
+      `route add default via ${gatewayOf(address)}`,
     ];
     await mustExec(["ip", "-n", this.namespace, "-batch", "-"], { stdin: `${outside.join("\n")}\n` });
     await mustExec(["ip", "-n", inner, "-batch", "-"], { stdin: `${inside.join("\n")}\n` });
