@@ -94,11 +94,13 @@ export class Goal {
   /** Only a stop of a global unit is ever waited for (restart): every machine that holds it must have stopped it. */
   #onEachMachine(unit: UnitEvent, picture: UnitPicture, nowMs: number): Outcome {
     const states = [...picture.states.values()];
-    const stuck = states.find(({ report }) => report.jobState === "launched" && report.pending === undefined);
-    const { problem } = stuck?.report ?? {};
-    if (stuck !== undefined && problem !== undefined && !this.#isOld(unit, stuck, nowMs)) {
-      return failed(`Unit ${this.name} failed on ${where(stuck)}: ${problem}`);
-    }
+    const stuck = states.find((state) => {
+      const { jobState, pending, problem } = state.report;
+      return (
+        jobState === "launched" && pending === undefined && problem !== undefined && !this.#isOld(unit, state, nowMs)
+      );
+    });
+    if (stuck !== undefined) return failed(`Unit ${this.name} failed on ${where(stuck)}: ${stuck.report.problem}`);
     const reports = states.map((state) => state.report);
     const isDone = reports.every((report) => {
       return report.jobState === "loaded" && report.pending === undefined && report.hash === unit.hash;
