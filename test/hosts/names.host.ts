@@ -10,7 +10,7 @@ import type { Host } from "./lib/host.ts";
 import { hostSuite } from "./lib/suite.ts";
 import { eventually } from "./lib/wait.ts";
 
-/** Every key of section 8 but etcd_servers, which asks for another store. */
+/** Every key of section 8 but etcd_servers: etcd.host.ts has a file with it. */
 const FLEET_CONF = `# as fleet's own example has it
 verbosity=1
 etcd_request_timeout=1.5

@@ -95,9 +95,7 @@ export function configPage(): Page {
       {
         title: "OPTIONS OF FLEET",
         blocks: [
-          text(
-            "These are known, so that a fleet.conf can be taken over, and do nothing, or are refused where ignoring them would mislead.",
-          ),
+          text("These are known, so that a fleet.conf can be taken over, and do nothing."),
           ...withEffect(false).map(describeForeign),
         ],
       },
