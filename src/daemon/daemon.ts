@@ -33,6 +33,7 @@ import {
   KvAgentRegistry,
   type MachineRegistration,
   MeasuredKv,
+  RegistryGuard,
   RegistryMachines,
   RegistryUnits,
   RegistryView,
@@ -44,6 +45,7 @@ import { DaemonMachineCalls, machineHandlers } from "./machine-calls.ts";
 import { leaderStartTime, measureDaemon } from "./metrics.ts";
 import { openParts, type Parts } from "./parts.ts";
 import { findPlace, type Place } from "./place.ts";
+import { DataDirMemory } from "./registry-memory.ts";
 import { StartError } from "./start-error.ts";
 import { MachineProbes, witnessHandlers } from "./witness.ts";
 
@@ -109,7 +111,7 @@ export class Daemon {
     measureDaemon(this.#metrics, this.#view);
     parts.store.measure(this.#metrics);
     this.#agent = new Agent({
-      registry: new KvAgentRegistry(kv, this.#keys, log),
+      registry: new KvAgentRegistry(kv, this.#keys, log, this.#guard()),
       units: parts.units,
       clock: systemClock,
       log,
@@ -272,6 +274,14 @@ export class Daemon {
       onDeposed,
       metrics: this.#engineMetrics,
     });
+  }
+
+  /** Somebody's etcd may come back without its data, or be another one. */
+  #guard(): RegistryGuard | null {
+    const { config } = this.#options;
+    if (config.etcdServers.length === 0) return null;
+    const memory = new DataDirMemory(config.dataDir, this.#parts.data, this.#keys.prefix);
+    return new RegistryGuard(this.#kv, this.#keys, memory);
   }
 
   #registration(): MachineRegistration {

@@ -7,7 +7,7 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ETCD_CLUSTER, openDataDir } from "./data-dir.ts";
+import { ETCD_CLUSTER, openDataDir, rememberRegistry } from "./data-dir.ts";
 
 const A = { id: "cluster-a", members: ["10.0.0.1:2380", "10.0.0.2:2380"] };
 const B = { id: "cluster-b", members: ["10.0.0.9:2380"] };
@@ -65,6 +65,16 @@ test("a store of one's own and an etcd are not the same, in either direction", a
   await expect(openDataDir(alone, ETCD_CLUSTER)).rejects.toThrow(
     "for a cluster of one, but the configuration says etcd_servers. Remove etcd_servers, or set data_dir",
   );
+});
+
+test("the registry of an etcd is remembered beside the identity, which stays", async () => {
+  const path = directory();
+  const first = await openDataDir(path, ETCD_CLUSTER);
+  expect(first.registry).toBeUndefined();
+  await rememberRegistry(path, { prefix: "/p/", name: "x" });
+  expect(await openDataDir(path, ETCD_CLUSTER)).toMatchObject({ ...first, registry: { prefix: "/p/", name: "x" } });
+  await rememberRegistry(path, { prefix: "/q/", name: "y" });
+  expect((await openDataDir(path, ETCD_CLUSTER)).registry).toEqual({ prefix: "/q/", name: "y" });
 });
 
 test("a damaged or newer identity is refused with advice", async () => {

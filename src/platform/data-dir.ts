@@ -1,8 +1,8 @@
 /**
  * The data directory: who this machine is, and which cluster its data belongs to.
  *
- *   identity.json   {"version":1,"identity":"…","cluster":"…","members":["host:port"…]}   written once, at the first start; members
- *                   are what initial_cluster said then, for messages alone
+ *   identity.json   {"version":1,"identity":"…","cluster":"…","members":["host:port"…]}   written at the first start; members
+ *                   are what initial_cluster said then, for messages alone. On an etcd also "registry":{"prefix":"…","name":"…"}
  *   raft.db         log, hard state and snapshots (raft/adapters); not on an etcd
  *
  * Idea. The identity tells a restart from a second host with the same machine-id. The cluster is the id derived from
@@ -25,6 +25,14 @@ export interface DataIdentity {
   readonly identity: string;
   /** The cluster this directory belongs to. */
   readonly clusterId: string;
+  /** The registry in an etcd that this machine was in last. */
+  readonly registry?: NamedRegistry;
+}
+
+export interface NamedRegistry {
+  /** Below which its keys lie. */
+  readonly prefix: string;
+  readonly name: string;
 }
 
 interface IdentityRecord extends DataIdentity {
@@ -56,17 +64,24 @@ export async function openDataDir(path: string, cluster: NamedCluster | null): P
       identity: randomHex(IDENTITY_BYTES),
       clusterId: cluster?.id ?? `${SOLITARY_PREFIX}${randomHex(IDENTITY_BYTES / 2)}`,
     };
-    const record = {
-      version: FORMAT_VERSION,
-      identity: identity.identity,
-      cluster: identity.clusterId,
-      members: cluster?.members ?? [],
-    };
-    await writeWhole(file, `${JSON.stringify(record)}\n`);
+    await writeIdentity(file, { ...identity, version: FORMAT_VERSION, members: cluster?.members ?? [] });
     return identity;
   }
   if (cluster === null ? !isSolitary(known) : known.clusterId !== cluster.id) throw otherCluster(path, known, cluster);
   return known;
+}
+
+/** Of a directory that was opened before. */
+export async function rememberRegistry(path: string, registry: NamedRegistry): Promise<void> {
+  const file = join(path, "identity.json");
+  const known = await readIdentity(file);
+  if (known === null)
+    throw new DataDirError(`Writing "${file}" failed: it was removed while the daemon runs; restart flt`);
+  await writeIdentity(file, { ...known, registry });
+}
+
+async function writeIdentity(file: string, { clusterId, ...rest }: IdentityRecord): Promise<void> {
+  await writeWhole(file, `${JSON.stringify({ ...rest, cluster: clusterId })}\n`);
 }
 
 /** Marks clusters that were never given a list of members. */
@@ -154,14 +169,26 @@ function parseRecord(text: string): IdentityRecord | null {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value !== "object" || value === null) return null;
-    const { version, identity, cluster, members } = value as Record<string, unknown>;
+    const { version, identity, cluster, members, registry } = value as Record<string, unknown>;
     if (typeof version !== "number" || typeof identity !== "string" || typeof cluster !== "string") return null;
     const isList = Array.isArray(members) && members.every((member) => typeof member === "string");
-    return { version, identity, clusterId: cluster, members: isList ? members : [] };
+    return {
+      version,
+      identity,
+      clusterId: cluster,
+      members: isList ? members : [],
+      ...(isRegistry(registry) ? { registry } : {}),
+    };
   } catch {
     // Not JSON: the caller says so with the file's name.
     return null;
   }
+}
+
+function isRegistry(value: unknown): value is NamedRegistry {
+  if (typeof value !== "object" || value === null) return false;
+  const { prefix, name } = value as Record<string, unknown>;
+  return typeof prefix === "string" && typeof name === "string";
 }
 
 async function writeWhole(file: string, text: string): Promise<void> {

@@ -17,6 +17,7 @@ import { type MachineId, shortMachineId } from "../model/machine.ts";
 import type { UnitReport } from "../model/states.ts";
 import type { UnitOption } from "../model/unit-file.ts";
 import { type CallOptions, type Kv, KvError, type LeaseId, type TxnResponse } from "../store/kv.ts";
+import type { RegistryGuard } from "./guard.ts";
 import type { Keys } from "./keys.ts";
 import { leaveMachine } from "./leave.ts";
 import { absent, holdsLease, MAX_TXN_OPERATIONS, put, read, remove, unchangedSince } from "./operations.ts";
@@ -37,16 +38,20 @@ export class KvAgentRegistry implements AgentRegistry {
   readonly #kv: Kv;
   readonly #keys: Keys;
   readonly #log: Log;
+  readonly #guard: RegistryGuard | null;
 
-  constructor(kv: Kv, keys: Keys, log: Log) {
+  /** @param guard Where the store may turn out to be another one. */
+  constructor(kv: Kv, keys: Keys, log: Log, guard: RegistryGuard | null = null) {
     this.#kv = kv;
     this.#keys = keys;
     this.#log = log;
+    this.#guard = guard;
   }
 
   async register(registration: MachineRegistration, ttlMs: number, options?: CallOptions): Promise<MachineSession> {
     const { id } = registration;
     const key = this.#keys.machine(id);
+    await this.#guard?.confirm(options);
     let held = await this.#kv.range({ key }, options);
     this.#refuseOtherHost(registration, held.kvs[0]?.value);
     const lease = await this.#kv.leaseGrant({ ttlMs }, options);
@@ -80,7 +85,7 @@ export class KvAgentRegistry implements AgentRegistry {
   }
 
   watchSchedule(machineId: MachineId): ScheduleWatch {
-    return watchSchedule(this.#kv, this.#keys, machineId, this.#log);
+    return watchSchedule({ kv: this.#kv, keys: this.#keys, machineId, log: this.#log, guard: this.#guard });
   }
 
   /** A unit file never changes, so this member's own copy will do when it has one. */

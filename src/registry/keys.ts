@@ -30,11 +30,14 @@ export class Keys {
   /** Everything below the prefix. */
   readonly all: KeyRange;
   readonly leader: Bytes;
+  /** The registry's own name (guard.ts); of no interest to readers of the registry. */
+  readonly registry: Bytes;
 
   constructor(prefix: string = DEFAULT_KEY_PREFIX) {
     this.prefix = prefix.endsWith("/") ? prefix : `${prefix}/`;
     this.all = rangeOf(this.prefix);
     this.leader = encodeText(`${this.prefix}leader`);
+    this.registry = encodeText(`${this.prefix}registry`);
   }
 
   unit(hash: string): Bytes {

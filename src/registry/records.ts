@@ -198,6 +198,13 @@ export function decodeReasons(bytes: Bytes): readonly Refusal[] {
   });
 }
 
+export function encodeRegistry(name: string): Bytes {
+  return encode({ name });
+}
+export function decodeRegistry(bytes: Bytes): string {
+  return textOf("the registry's name", decode("the registry's name", bytes), "name");
+}
+
 export function encodeLeader(machineId: MachineId): Bytes {
   return encode({ machineId });
 }

@@ -5,7 +5,7 @@
  * busy finds the sum of what happened meanwhile, in one piece.
  *
  * Invariants.
- * - The first set is linearizable: an agent may unload what is not in it.
+ * - The first set is linearizable: an agent may unload what is not in it. It is this machine's registry's, where that is guarded.
  * - A lost source ends the stream with the KvError; it never looks like "nothing is wanted".
  *
  * @module
@@ -14,18 +14,29 @@ import { type Log, reasonOf } from "../lib/log.ts";
 import { decodeText } from "../lib/text.ts";
 import type { MachineId } from "../model/machine.ts";
 import type { KeyRange, KeyValue, Kv, RangeResponse, Watch } from "../store/kv.ts";
+import type { RegistryGuard } from "./guard.ts";
 import type { Keys } from "./keys.ts";
+import { read } from "./operations.ts";
 import { decodeSchedule, RecordError } from "./records.ts";
 import type { GivenOrder, ScheduleWatch } from "./types.ts";
 
-export function watchSchedule(kv: Kv, keys: Keys, machineId: MachineId, log: Log): ScheduleWatch {
+export interface ScheduleSource {
+  readonly kv: Kv;
+  readonly keys: Keys;
+  readonly machineId: MachineId;
+  readonly log: Log;
+  readonly guard: RegistryGuard | null;
+}
+
+export function watchSchedule(source: ScheduleSource): ScheduleWatch {
+  const { kv, keys, machineId, log } = source;
   const stop = new AbortController();
   return {
     close: () => stop.abort(),
     async *[Symbol.asyncIterator]() {
       if (stop.signal.aborted) return;
       const range = keys.scheduleOf(machineId);
-      const listed = await list(kv, range, stop.signal);
+      const listed = await list(source, range, stop.signal);
       if (listed === null || stop.signal.aborted) return;
       const set = new WantedSet(keys, log);
       for (const item of listed.kvs) set.put(item);
@@ -42,10 +53,16 @@ export function watchSchedule(kv: Kv, keys: Keys, machineId: MachineId, log: Log
   };
 }
 
+type Listed = Pick<RangeResponse, "revision" | "kvs">;
+
 /** null when it was closed meanwhile. */
-async function list(kv: Kv, range: KeyRange, signal: AbortSignal): Promise<RangeResponse | null> {
+async function list({ kv, guard }: ScheduleSource, range: KeyRange, signal: AbortSignal): Promise<Listed | null> {
   try {
-    return await kv.range(range, { signal });
+    if (guard === null) return await kv.range(range, { signal });
+    const answer = await kv.txn({ compare: [guard.comparison], success: [read(range)], failure: [] }, { signal });
+    const [result] = answer.results;
+    if (!answer.succeeded || result?.op !== "range") throw guard.refusal("is another one by now");
+    return { revision: answer.revision, kvs: result.kvs };
   } catch (error) {
     if (signal.aborted) return null;
     throw error;

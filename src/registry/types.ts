@@ -14,6 +14,7 @@
  *   metadata/<id>/<key>      edited metadata; outlives the lease
  *   reason/<name>            why the unit is nowhere: one sentence a machine
  *   leader                   the engine's leadership key
+ *   registry                 on an etcd: this registry's random name (guard.ts)
  *
  * Not here. How records become keys and values (keys.ts), the list-and-watch view (view.ts).
  *
@@ -139,6 +140,8 @@ export type RegistryErrorCode =
   | "unit-not-found"
   /** Another host with this machine-id is alive. */
   | "machine-id-taken"
+  /** The store holds another registry than this machine's. */
+  | "other-registry"
   /** This engine is not the leader any more: a newer one has the key. */
   | "not-leader"
   /** The key changed between reading and writing too often. */
