@@ -6,7 +6,8 @@
  * Idea. Ask the host's kernel. Silent twice: dead. It answers: the host lives, so its daemon has `daemonGraceMs` to come back;
  * the kernel is asked again meanwhile, for the host may die yet. A machine of which nothing is known, and the
  * engine's own, cannot be asked: they get the grace, too. One that said at its registration that it has no peer port (on an
- * etcd it need not have one) has chosen fleet's way: its lease alone speaks for it.
+ * etcd it need not have one) has chosen fleet's way: its lease alone speaks for it. It gets a moment, though: an etcd that hung
+ * for a while ends every lease at once when it goes on, and the daemons are back before anybody could tell.
  * Two hosts that do not reach each other say nothing about either. So the last question is put from other machines, too, at the
  * same time: one answer that any of them hears counts.
  * Invariants.
@@ -27,6 +28,8 @@ import type { MachineProbe } from "./ports.ts";
 const SILENCES = 2;
 /** Between the first silence and the next question. */
 const SILENCE_PAUSE_MS = 100;
+/** A daemon that lives hears within a heartbeat, of at most a second, that its lease is over, and registers at once. */
+const RETURN_MS = 1_500;
 /** A witness asks as long as we do ourselves; so much longer its word may be under way. */
 const WITNESS_MARGIN_MS = 150;
 /** After a stall of this process the time-out is due together with the answer that waits in its socket: hear that one first. */
@@ -94,7 +97,10 @@ export class DeathWatch {
   async #untilDead(id: MachineId, signal: AbortSignal): Promise<string> {
     const { clock, config, selfId } = this.#options;
     const address = id === selfId ? undefined : this.#options.addressOf(id);
-    if (address === "") return "its lease is over, and it has no peer port at which its host could be asked";
+    if (address === "") {
+      await pause(clock, RETURN_MS, signal);
+      return "its lease is over, and it has no peer port at which its host could be asked";
+    }
     const deadline = clock.now() + config.daemonGraceMs;
     let silences = 0;
     let isAnnounced = false;

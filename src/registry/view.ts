@@ -251,7 +251,10 @@ export class RegistryView implements EngineView {
   /** Once, however long the store is away: #list() says when it is back. */
   #sayLost(error: KvError): void {
     const say = this.#failures++ === 0 ? this.#log.notice : this.#log.debug;
-    say.call(this.#log, "Lost the watch on the registry: reading it anew", {
+    const what = this.ready
+      ? "Lost the watch on the registry: reading it anew"
+      : "Cannot read the registry yet, trying on";
+    say.call(this.#log, what, {
       code: error.code,
       reason: reasonOf(error),
     });

@@ -13,6 +13,7 @@ import { eventually } from "./wait.ts";
 
 const UNPACKED = `${import.meta.dir}/../../../.tools/etcd`;
 const HOME = "/run/etcd-of-test";
+const DATA = `${HOME}/data`;
 const UNIT = "etcd-of-test.service";
 const CLIENT_PORT = 2379;
 
@@ -55,7 +56,7 @@ export class EtcdOnHost {
   /** With the data that it had; resolves when it serves. */
   async start(): Promise<void> {
     const flags = [
-      `--data-dir=${HOME}/data`,
+      `--data-dir=${DATA}`,
       `--listen-client-urls=${this.url}`,
       `--advertise-client-urls=${this.url}`,
       "--listen-peer-urls=http://127.0.0.1:2380",
@@ -68,6 +69,16 @@ export class EtcdOnHost {
   /** In order: its clients see their connections end. */
   async stop(): Promise<void> {
     await this.#host.mustRun(["systemctl", "stop", UNIT], { timeoutMs: 30_000 });
+  }
+
+  /** While it is stopped: the next start finds nothing. */
+  async setDataAside(): Promise<void> {
+    await this.#host.mustRun(["mv", DATA, `${DATA}.aside`]);
+  }
+
+  async bringDataBack(): Promise<void> {
+    await this.#host.mustRun(["rm", "-r", DATA]);
+    await this.#host.mustRun(["mv", `${DATA}.aside`, DATA]);
   }
 
   /** Stops it where it stands: connections stay open, and nobody answers. */
