@@ -33,7 +33,8 @@ import type { Candidate, DaemonStore } from "./store.ts";
 
 /** What this file needs of remote/'s client. */
 export interface EtcdClient extends Kv {
-  readonly state: { readonly connected: boolean };
+  /** `reason`: why no server is reached; null when one is. */
+  readonly state: { readonly connected: boolean; readonly reason: string | null };
   /** Of the etcd, in hex; rejects with KvError while none of its servers answers. */
   clusterId(): Promise<string>;
   close(): Promise<void>;
@@ -80,11 +81,9 @@ export class EtcdStore implements DaemonStore {
   #server: CallsServer | null = null;
   #listener: PeerListener | null = null;
   #identifying: Promise<void> = Promise.resolve();
-  #trouble: string | null;
 
   constructor(options: EtcdStoreOptions) {
     this.#options = options;
-    this.#trouble = `No server of etcd_servers (${options.servers.join(", ")}) has answered yet`;
   }
 
   get kv(): Kv {
@@ -98,7 +97,10 @@ export class EtcdStore implements DaemonStore {
     return this.#options.clock.now();
   }
   get trouble(): string | null {
-    return this.#trouble;
+    const { client, servers } = this.#options;
+    const { connected, reason } = client.state;
+    if (connected) return null;
+    return `No server of etcd_servers (${servers.join(", ")}) answers: ${reason ?? "none was reached yet"}`;
   }
 
   onMayLead(): void {}
@@ -168,7 +170,6 @@ export class EtcdStore implements DaemonStore {
         const clusterId = clusterOf(etcdId, keyPrefix);
         this.#server = new CallsServer({ clusterId, handlers, log });
         if (!signal.aborted) this.#calls.open(clusterId);
-        this.#trouble = null;
         log.notice("Reached etcd, which is the store", {
           servers: servers.join(","),
           etcd: etcdId,
@@ -179,7 +180,6 @@ export class EtcdStore implements DaemonStore {
         if (!(error instanceof KvError)) throw error;
         if (signal.aborted) return;
         if (pauseMs === RETRY_MIN_MS) log.warning("Cannot reach etcd yet, trying on", { reason: reasonOf(error) });
-        this.#trouble = `No server of etcd_servers (${servers.join(", ")}) answers: ${reasonOf(error)}`;
       }
       await pause(clock, pauseMs, signal);
       pauseMs = Math.min(pauseMs * 2, RETRY_MAX_MS);
