@@ -62,34 +62,58 @@ async function removeTree(directory: string): Promise<void> {
   });
 }
 
+/** The hierarchy of the cpu controller, where it is one of its own (cgroup v1). */
+const CPU_HIERARCHY = "/sys/fs/cgroup/cpu";
+const CPU_PERIOD_US = 100_000;
+
+/** Lets a group have no more than so much of one processor. */
+async function limitCpu(directories: readonly string[], percent: number): Promise<void> {
+  const quotaUs = Math.round((CPU_PERIOD_US * percent) / 100);
+  for (const directory of directories) {
+    if (existsSync(`${directory}/cpu.cfs_quota_us`))
+      return await writeFile(`${directory}/cpu.cfs_quota_us`, `${quotaUs}`);
+    if (existsSync(`${directory}/cpu.max`))
+      return await writeFile(`${directory}/cpu.max`, `${quotaUs} ${CPU_PERIOD_US}`);
+  }
+  throw new Error("Limit a host's processor time: no control group here has the cpu controller");
+}
+
 export class HostCgroup {
   readonly #name: string;
+  readonly #cpuPercent: number | undefined;
   /** Directories of the groups, the unified one first; empty where a scope does it. */
   readonly directories: readonly string[];
 
-  private constructor(name: string, directories: readonly string[]) {
+  private constructor(name: string, directories: readonly string[], cpuPercent: number | undefined) {
     this.#name = name;
+    this.#cpuPercent = cpuPercent;
     this.directories = directories;
   }
 
-  /** @param name Unique on this machine; names the scope or the groups. */
-  static async create(name: string): Promise<HostCgroup> {
+  /**
+   * @param name Unique on this machine; names the scope or the groups.
+   * @param cpuPercent How much of one processor it may take at most.
+   */
+  static async create(name: string, cpuPercent?: number): Promise<HostCgroup> {
     if (isBootedWithSystemd()) {
-      return new HostCgroup(name, []);
+      return new HostCgroup(name, [], cpuPercent);
     }
     const found = (await hierarchies()).sort((left, right) => Number(right.unified) - Number(left.unified));
     const directories = found.map((hierarchy) => `${hierarchy.own}/${name}`);
+    if (cpuPercent !== undefined && existsSync(CPU_HIERARCHY)) directories.push(`${CPU_HIERARCHY}/${name}`);
     for (const directory of directories) {
       await mkdir(directory, { recursive: true });
     }
-    return new HostCgroup(name, directories);
+    if (cpuPercent !== undefined) await limitCpu(directories, cpuPercent);
+    return new HostCgroup(name, directories, cpuPercent);
   }
 
   /** Wraps a command so that it runs in the group. */
   wrap(command: readonly string[]): string[] {
     if (this.directories.length === 0) {
       const scope = ["systemd-run", "--scope", "--quiet", "--collect", `--unit=${this.#name}`];
-      return [...scope, "--property=Delegate=yes", "--", ...command];
+      const limit = this.#cpuPercent === undefined ? [] : [`--property=CPUQuota=${this.#cpuPercent}%`];
+      return [...scope, "--property=Delegate=yes", ...limit, "--", ...command];
     }
     const enter = 'while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs" || exit 1; shift; done; shift; exec "$@"';
     return ["/bin/sh", "-c", enter, "sh", ...this.directories, "--", ...command];

@@ -8,7 +8,7 @@
  * @module
  */
 import { existsSync } from "node:fs";
-import { copyFile, mkdir } from "node:fs/promises";
+import { copyFile } from "node:fs/promises";
 import { Host } from "./host.ts";
 import { Image } from "./image.ts";
 import { gatewayOf, HostNetwork } from "./network.ts";
@@ -30,6 +30,8 @@ export interface ClusterOptions {
   readonly canInstall?: boolean;
   /** Of the hosts in their order, all in one /24: where the documentation names some. */
   readonly addresses?: readonly string[];
+  /** How much of one processor each host has; default: as much as there is. */
+  readonly cpuPercent?: number;
   /** Machine ids by host name, where a test wants two alike. */
   readonly machineIds?: Readonly<Record<string, string>>;
 }
@@ -94,12 +96,9 @@ export class Cluster {
     const names = Array.from({ length: options.hosts }, (_, index) => `h${index + 1}`);
     const addresses = names.map((_, index) => options.addresses?.[index] ?? `10.77.0.${11 + index}`);
     const network = await HostNetwork.create(workspace.tag, gatewayOf(addresses[0] ?? ""));
-    const binDirectory = `${workspace.directory}/bin`;
-    if (options.flt !== false) {
-      // A copy: a build during the run must not change what the hosts run.
-      await mkdir(binDirectory);
-      await copyFile(FLT_BINARY, `${binDirectory}/flt`);
-    }
+    const binary = `${workspace.directory}/flt`;
+    // A copy: a build during the run must not change what the hosts run.
+    if (options.flt !== false) await copyFile(FLT_BINARY, binary);
     const hosts: Host[] = [];
     for (const [index, name] of names.entries()) {
       const machineId = options.machineIds?.[name] ?? `${index + 1}`.repeat(8) + `${index + 1}f17`.padStart(24, "0");
@@ -107,10 +106,11 @@ export class Cluster {
         machineId,
         fltConf: options.flt === false ? undefined : confOf(options, name, addresses),
         enabled: options.flt !== "installed",
-        binDirectory,
+        binary,
         canInstall: options.canInstall === true,
       });
-      hosts.push(new Host({ name, address: addresses[index] ?? "", machineId }, workspace, network, image));
+      const identity = { name, address: addresses[index] ?? "", machineId, cpuPercent: options.cpuPercent };
+      hosts.push(new Host(identity, workspace, network, image));
     }
     return new Cluster(workspace, network, hosts);
   }

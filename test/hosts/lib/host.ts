@@ -20,6 +20,8 @@ export interface HostIdentity {
   readonly name: string;
   readonly address: string;
   readonly machineId: string;
+  /** How much of one processor the host has; undefined: as much as there is. */
+  readonly cpuPercent?: number | undefined;
 }
 
 const BOOT_MS = 30_000;
@@ -60,6 +62,7 @@ export class Host {
   readonly name: string;
   readonly address: string;
   readonly machineId: string;
+  readonly #cpuPercent: number | undefined;
   readonly #workspace: Workspace;
   readonly #network: HostNetwork;
   readonly #image: Image;
@@ -71,6 +74,7 @@ export class Host {
     this.name = identity.name;
     this.address = identity.address;
     this.machineId = identity.machineId;
+    this.#cpuPercent = identity.cpuPercent;
     this.#workspace = workspace;
     this.#network = network;
     this.#image = image;
@@ -100,7 +104,7 @@ export class Host {
     const unique = `${this.#workspace.tag}-${this.name}`;
     await this.#network.plug(this.name, this.address);
     await this.#network.heal(this.name);
-    const cgroup = await HostCgroup.create(unique);
+    const cgroup = await HostCgroup.create(unique, this.#cpuPercent);
     this.#cgroup = cgroup;
     await this.#workspace.noteGroups(cgroup.directories);
     const console = openSync(`${this.directory}/console.log`, "a");
@@ -248,6 +252,16 @@ export class Host {
 
   async resumeDaemon(): Promise<void> {
     await this.mustRun(["systemctl", "kill", "--signal=SIGCONT", "--kill-who=main", "flt.service"]);
+  }
+
+  /** The executable that it was made with. */
+  get firstBinary(): string {
+    return `${this.#workspace.directory}/flt`;
+  }
+
+  /** Replaces the executable; the daemon that runs is the old one until it is restarted. */
+  install(binary: string): Promise<void> {
+    return this.#image.install(binary);
   }
 
   cut(): Promise<void> {

@@ -9,7 +9,7 @@
  * @module
  */
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, symlink, writeFile } from "node:fs/promises";
+import { copyFile, link, mkdir, rename, symlink, writeFile } from "node:fs/promises";
 
 const MASKED = [
   "apt-daily-upgrade.timer",
@@ -73,8 +73,8 @@ export interface ImageOptions {
   readonly fltConf: string | undefined;
   /** Is flt.service enabled, so that it starts at boot? */
   readonly enabled: boolean;
-  /** The folder whose `flt` becomes /usr/local/bin/flt. */
-  readonly binDirectory: string;
+  /** What becomes /usr/local/bin/flt. */
+  readonly binary: string;
   /** May the host change its /usr and its list of packages? It has copies that nobody else sees. */
   readonly canInstall: boolean;
 }
@@ -87,12 +87,10 @@ const EXAMPLES = `${import.meta.dir}/../../../examples`;
 /** The host's files below one directory; made once, reused at each boot. */
 export class Image {
   readonly directory: string;
-  readonly #binDirectory: string;
   readonly #overlays: readonly string[];
 
-  private constructor(directory: string, binDirectory: string, overlays: readonly string[]) {
+  private constructor(directory: string, overlays: readonly string[]) {
     this.directory = directory;
-    this.#binDirectory = binDirectory;
     this.#overlays = overlays;
   }
 
@@ -104,6 +102,7 @@ export class Image {
       `${directory}/data`,
       `${directory}/journal`,
       `${directory}/sysusers`,
+      `${directory}/bin`,
     ]) {
       await mkdir(path, { recursive: true });
     }
@@ -130,7 +129,21 @@ export class Image {
       await mkdir(upper, { recursive: true });
       overlays.push(`--overlay=${path}:${upper}:${path}`);
     }
-    return new Image(directory, options.binDirectory, overlays);
+    const image = new Image(directory, overlays);
+    if (existsSync(options.binary)) await image.install(options.binary);
+    return image;
+  }
+
+  /** Puts another flt in the place of the one that is there, as a package does: a running daemon keeps its file. */
+  async install(binary: string): Promise<void> {
+    const next = `${this.directory}/bin/.flt.new`;
+    try {
+      // One file for all hosts, as far as it goes: they share its pages.
+      await link(binary, next);
+    } catch {
+      await copyFile(binary, next);
+    }
+    await rename(next, `${this.directory}/bin/flt`);
   }
 
   /** Arguments of systemd-nspawn that bind all this in. */
@@ -149,9 +162,7 @@ export class Image {
         `--bind=${at}/data:/var/lib/flt`,
       );
     }
-    if (existsSync(this.#binDirectory)) {
-      binds.push(`--bind-ro=${this.#binDirectory}:/usr/local/bin`);
-    }
+    if (existsSync(`${at}/bin/flt`)) binds.push(`--bind-ro=${at}/bin:/usr/local/bin`);
     return binds;
   }
 }
