@@ -7,6 +7,9 @@
  * @module
  */
 import fc from "fast-check";
+import { encodeText } from "../../src/lib/text.ts";
+import { parseUnitFile, serializeUnitFile, unitHash } from "../../src/model/unit-file.ts";
+import { decodeUnitFile } from "../../src/registry/records.ts";
 import { ClusterUnderFire, changedKeys, mustBeUnchanged, type Snapshot } from "./cluster.ts";
 import { eventNames, machineWord, metadataPatch, pageToken, unitBatch, unitName, unitPut, value } from "./words.ts";
 
@@ -21,6 +24,19 @@ export interface HostileRequest {
 export async function checkRequest(hostile: HostileRequest): Promise<void> {
   const request = requestOf(hostile);
   if (request !== null) await ClusterUnderFire.with((cluster) => checkOn(cluster, request));
+}
+
+/** As checkRequest; and a token is good that Go's strict URL-safe base64 makes two numbers of, this server's limit and a page. */
+export async function checkToken(hostile: HostileRequest): Promise<void> {
+  const token = new URL(`http://flt${hostile.target}`).searchParams.get("nextPageToken") ?? "";
+  const bytes = Buffer.from(token, "base64url");
+  const isWhole = bytes.length === 4 && /^[\w-]{6}==$/.test(token);
+  const isGood = token === "" || (isWhole && bytes.readUInt16LE(0) === 100 && bytes.readUInt16LE(2) > 0);
+  await ClusterUnderFire.with(async (cluster) => {
+    const { status } = await cluster.api(new Request(`http://flt${hostile.target}`));
+    if (status !== (isGood ? 200 : 400)) throw new Error(`Token "${token}" is answered with ${status}`);
+  });
+  await checkRequest(hostile);
 }
 
 async function checkOn(cluster: ClusterUnderFire, request: Request): Promise<void> {
@@ -58,7 +74,11 @@ export function checkFiles(snapshot: Snapshot): void {
   for (const [key, { value: record }] of snapshot) {
     if (!key.startsWith("job/")) continue;
     const { hash } = JSON.parse(record) as { readonly hash: string };
-    if (!snapshot.has(`unit/${hash}`)) throw new Error(`"${key}" names the file ${hash}, which is not there`);
+    const options = snapshot.get(`unit/${hash}`)?.value;
+    if (options === undefined) throw new Error(`"${key}" names the file ${hash}, which is not there`);
+    // What an agent writes to its disk, and reads again, is what was put.
+    const again = parseUnitFile(serializeUnitFile(decodeUnitFile(encodeText(options))));
+    if (unitHash(again) !== hash) throw new Error(`The file of "${key}" is another one on disk: ${options}`);
   }
 }
 

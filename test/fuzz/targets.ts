@@ -4,11 +4,13 @@
  * @module
  */
 import fc from "fast-check";
-import { checkRequest, hostileBody, hostileToken, hostileUrl } from "./api.ts";
+import { checkRequest, checkToken, hostileBody, hostileToken, hostileUrl } from "./api.ts";
 import { brokenBatch, checkBatches, checkBrokenBatch, mixedBatches } from "./batches.ts";
 import { checkCommand, hostileCommand } from "./command-line.ts";
 import { checkConfig, checkReload, hostileConfig, hostileReload } from "./configuration.ts";
 import { checkForeign, foreignRecords } from "./foreign-records.ts";
+import { checkPatches, metadataPatches } from "./metadata.ts";
+import { acts, DiskUnderFire } from "./names-on-disk.ts";
 import { answerBytes } from "./peer-words.ts";
 import { HostileListener, PeersUnderFire, stranger } from "./peers.ts";
 import { checkCore, coreSteps } from "./raft-core.ts";
@@ -76,17 +78,19 @@ const fileBytes = fc.oneof(
 
 export const TARGETS: readonly Target[] = [
   target("unit files", 0.12, fileBytes, checkUnitFile),
-  target("API bodies", 0.13, hostileBody, checkRequest),
+  target("metadata", 0.04, metadataPatches, checkPatches),
+  targetOn("names on disk", 0.01, acts, DiskUnderFire.open),
+  target("API bodies", 0.08, hostileBody, checkRequest),
   target("mixed batches", 0.07, mixedBatches, checkBatches),
   target("broken batches", 0.03, brokenBatch, checkBrokenBatch),
-  target("URLs", 0.07, hostileUrl, checkRequest),
-  target("page tokens", 0.05, hostileToken, checkRequest),
+  target("URLs", 0.05, hostileUrl, checkRequest),
+  target("page tokens", 0.05, hostileToken, checkToken),
   targetOn("raw HTTP", 0.1, conversation, HttpUnderFire.open),
   targetOn("peers", 0.08, stranger, PeersUnderFire.open),
   targetOn("dialed peers", 0.04, answerBytes, HostileListener.open),
   target("foreign records", 0.03, foreignRecords, checkForeign),
   target("raft core", 0.05, coreSteps, checkCore),
   target("flags", 0.1, hostileCommand, checkCommand),
-  target("configurations", 0.08, hostileConfig, checkConfig),
+  target("configurations", 0.1, hostileConfig, checkConfig),
   target("reloads", 0.05, hostileReload, checkReload),
 ];

@@ -190,7 +190,8 @@ export const pageToken = fc.oneof(
     const bytes = Buffer.alloc(4 + (extra > 3 ? extra - 3 : 0));
     bytes.writeUInt16LE(extra === 0 ? 100 : limit, 0);
     bytes.writeUInt16LE(extra === 1 ? 1 : page, 2);
-    return bytes.toString("base64url");
+    const text = bytes.toString("base64url");
+    return extra === 2 ? text : text.padEnd(Math.ceil(text.length / 4) * 4, "=");
   }),
   fc.base64String({ maxLength: 16 }),
   fc.string({ maxLength: 10 }),

@@ -133,6 +133,7 @@ export class UnitDirectory {
 
   /** systemd has accepted the start, or has not. */
   endLaunch(name: string, isAccepted: boolean): void {
+    this.fileOf(name);
     const mark = join(this.path, LAUNCHING, name);
     this.#guard("write", () => {
       if (isAccepted) renameSync(mark, join(this.path, LAUNCHED, name));
