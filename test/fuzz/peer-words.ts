@@ -23,7 +23,12 @@ export const SELF = 1;
 export const PEERS = [2, 3] as const;
 
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength }).map((given) => Buffer.from(given));
-const number = fc.oneof({ weight: 8, arbitrary: fc.nat(20) }, fc.maxSafeNat(), fc.constant(Number.MAX_SAFE_INTEGER));
+const number = fc.oneof(
+  { weight: 12, arbitrary: fc.nat(3) },
+  { weight: 3, arbitrary: fc.nat(20) },
+  fc.maxSafeNat(),
+  fc.constant(Number.MAX_SAFE_INTEGER),
+);
 const id = fc.oneof({ weight: 4, arbitrary: fc.integer({ min: 1, max: 4 }) }, fc.integer({ min: 1, max: 2 ** 50 }));
 
 const entry = fc.record({
@@ -59,7 +64,7 @@ export const raftMessage: fc.Arbitrary<Message> = fc.oneof(
   fc
     .record({
       ...envelope,
-      prevIndex: fc.nat(20),
+      prevIndex: fc.oneof({ weight: 4, arbitrary: fc.nat(3) }, fc.nat(20)),
       prevTerm: number,
       commit: number,
       list: fc.array(entry, { maxLength: 4 }),
