@@ -244,6 +244,26 @@ hostSuite("systemctl's manners", { hosts: 2 }, (suite) => {
     expect(screen.text.slice(-60)).toContain("\x1b[?1049l");
   });
 
+  suite.case("the examples of README, In the shell", async (cluster) => {
+    const host = cluster.host("h1");
+    const readme = await Bun.file(`${import.meta.dir}/../../README.md`).text();
+    const [, block = ""] = /^## In the shell$[\s\S]*?^```sh$([\s\S]*?)^```$/m.exec(readme) ?? [];
+    const examples = block
+      .split("\n")
+      .map((text) => text.replace(/ +#.*/, ""))
+      .filter((text) => text !== "");
+    expect(examples.length).toBeGreaterThan(6);
+    await host.mustRun(["sh", "-c", "mkdir -p /tmp/readme/units && cp /tmp/db.service /tmp/readme/units"]);
+    for (const example of examples) {
+      const isEndless = example.includes("events -f");
+      const { code, stderr } = await host.run([
+        ...["timeout", "--preserve-status", "-s", "INT", isEndless ? "1" : "15"],
+        ...["sh", "-c", `cd /tmp/readme; exec ${example.replace(/ && .*/, "")}`],
+      ]);
+      expect([example, code, stderr]).toEqual([example, isEndless ? 130 : 0, expect.any(String)]);
+    }
+  });
+
   suite.case("destroy '*' does what is asked, and prints each", async (cluster) => {
     const printed = (await cluster.host("h2").mustFlt("destroy", "*")).trim().split("\n");
     expect(printed).toHaveLength(8);
