@@ -1,0 +1,436 @@
+/** RemoteKv before servers that misbehave; what a healthy etcd does is test/contract/kv-remote.test.ts. */
+import { afterEach, describe, expect, test } from "bun:test";
+import { constants } from "node:http2";
+import { expectRefused } from "../../test/contract/kv/room.ts";
+import { put, RemoteWorld, TIMEOUT_MS, until } from "../../test/fakes/remote-world.ts";
+import { Auth, KV, Lease } from "../etcd-proto/etcd_pb.ts";
+import { encodeText } from "../lib/text.ts";
+import type { RangeRequest } from "../store/kv.ts";
+import { Status } from "./grpc/status.ts";
+
+const { txn, range } = KV.method;
+const KEY: RangeRequest = { key: encodeText("a") };
+const worlds: RemoteWorld[] = [];
+async function world(serverCount = 1): Promise<RemoteWorld> {
+  const made = await RemoteWorld.start(serverCount);
+  worlds.push(made);
+  return made;
+}
+afterEach(async () => {
+  for (const made of worlds.splice(0)) await made.end();
+});
+
+describe("the fate of a write", () => {
+  test("no answer in time: unknown, and the server is told how long it has", async () => {
+    const { server, clock, open } = bind(await world());
+    let timeout: unknown;
+    server.on(txn, ({ headers }) => {
+      timeout = headers["grpc-timeout"];
+    });
+    const kv = await open();
+    const write = expectRefused(kv.txn(put("a")), "unknown-fate");
+    await until("it is asked", () => server.asked.Txn === 1);
+    await clock.advance(TIMEOUT_MS);
+    expect((await write).message).toBe(
+      "Transaction failed: no answer within 1000 ms; it may or may not take effect: look before you repeat it",
+    );
+    expect([timeout, server.asked.Txn]).toEqual(["1000m", 1]);
+  });
+
+  test("the connection breaks while it is on its way: unknown, and not repeated", async () => {
+    const { server, open } = bind(await world());
+    server.on(txn, ({ session }) => session.destroy());
+    const kv = await open();
+    await expectRefused(kv.txn(put("a")), "unknown-fate");
+    expect(server.asked.Txn).toBe(1);
+  });
+
+  test("the stream is reset: unknown", async () => {
+    const { server, open } = bind(await world());
+    server.on(txn, (exchange) => exchange.reset());
+    await expectRefused((await open()).txn(put("a")), "unknown-fate");
+    expect(server.asked.Txn).toBe(1);
+  });
+
+  test("turned away unseen by HTTP/2: sent again, in the same call", async () => {
+    const { server, open } = bind(await world());
+    server.on(txn, (exchange) => {
+      if (server.asked.Txn === 1) exchange.reset(constants.NGHTTP2_REFUSED_STREAM);
+      else exchange.onMessage = () => exchange.end(0, "", { header: server.header(5), succeeded: true });
+    });
+    expect((await (await open()).txn(put("a"))).revision).toBe(5);
+    expect(server.asked.Txn).toBe(2);
+  });
+
+  test("turned away each time: unavailable, after a few tries", async () => {
+    const { server, open } = bind(await world());
+    server.on(txn, (exchange) => exchange.reset(constants.NGHTTP2_REFUSED_STREAM));
+    await expectRefused((await open()).txn(put("a")), "unavailable");
+    expect(server.asked.Txn).toBe(5);
+  });
+
+  test("GOAWAY that does not cover it: done on the next connection", async () => {
+    const { server, clock, open } = bind(await world());
+    server.on(txn, (exchange) => {
+      if (server.asked.Txn === 1) {
+        const { session, stream } = exchange;
+        session.goaway(constants.NGHTTP2_NO_ERROR, (stream.id ?? 0) - 2);
+        stream.close(constants.NGHTTP2_CANCEL);
+      } else exchange.onMessage = () => exchange.end(0, "", { header: server.header(6), succeeded: true });
+    });
+    const kv = await open();
+    const write = kv.txn(put("a"));
+    await until("it was asked", () => server.asked.Txn === 1);
+    await until("the connection is given up", () => !kv.state.connected);
+    await clock.advance(100);
+    expect((await write).revision).toBe(6);
+  });
+
+  test("an answer that cannot be read, or is none: unknown", async () => {
+    const { server, open } = bind(await world());
+    const kv = await open();
+    const answers: ((
+      exchange: Parameters<Parameters<typeof server.on<typeof txn.input, typeof txn.output>>[1]>[0],
+    ) => void)[] = [
+      (exchange) => {
+        exchange.sendBytes(new Uint8Array([0, 0, 0, 0, 2, 0xff, 0xff]));
+        exchange.end();
+      },
+      (exchange) => {
+        exchange.open();
+        exchange.end();
+      },
+      (exchange) => exchange.sendBytes(new Uint8Array([1, 0, 0, 0, 1, 0])),
+      ({ stream }) => stream.respond({ ":status": 502, "content-type": "text/html" }, { endStream: true }),
+      ({ stream }) => stream.respond({ ":status": 200, "content-type": "text/html" }, { endStream: true }),
+      (exchange) => exchange.end(Status.internal, "etcdserver: request timed out"),
+      (exchange) => exchange.end(Status.unavailable, "etcdserver: request timed out, possibly due to connection lost"),
+      (exchange) => exchange.end(Status.unavailable, "etcdserver: server stopped"),
+      (exchange) => exchange.end(Status.resourceExhausted, "somewhere in between: a quota"),
+    ];
+    for (const answer of answers) {
+      server.on(txn, (exchange) => {
+        exchange.onMessage = () => answer(exchange);
+      });
+      await expectRefused(kv.txn(put("a")), "unknown-fate");
+    }
+    expect(server.asked.Txn).toBe(answers.length);
+  });
+
+  test("no server reached: unavailable, with the reason, at the deadline", async () => {
+    const { server, clock, open } = bind(await world());
+    const { url } = server;
+    await server.stop();
+    const kv = await open();
+    await until("one round is over", () => kv.state.reason?.includes("ECONNREFUSED") ?? false);
+    const write = expectRefused(kv.txn(put("a")), "unavailable");
+    await clock.advance(TIMEOUT_MS);
+    expect((await write).message).toStartWith(
+      `Transaction failed: no etcd server can be used: ${url}: connect ECONNREFUSED`,
+    );
+  });
+
+  test("cancelled by its caller, on its way or before", async () => {
+    const { server, open } = bind(await world());
+    server.on(txn, () => {});
+    const kv = await open();
+    const controller = new AbortController();
+    const write = expectRefused(kv.txn(put("a"), { signal: controller.signal }), "cancelled");
+    await until("it is asked", () => server.asked.Txn === 1);
+    controller.abort();
+    await write;
+    await expectRefused(kv.txn(put("a"), { signal: controller.signal }), "cancelled");
+    expect(server.asked.Txn).toBe(1);
+  });
+
+  test("the store is closed: closed, for what waits and what comes", async () => {
+    const { server, open } = bind(await world());
+    server.on(txn, () => {});
+    const kv = await open();
+    const watch = kv.watch(KEY);
+    const write = expectRefused(kv.txn(put("a")), "closed");
+    await until("it is asked", () => server.asked.Txn === 1);
+    await kv.close();
+    await write;
+    await expectRefused(watch[Symbol.asyncIterator]().next(), "closed");
+    await expectRefused(kv.range(KEY), "closed");
+    await expectRefused(kv.watch(KEY)[Symbol.asyncIterator]().next(), "closed");
+    await until("the server sees nobody", () => server.sessionCount === 0);
+  });
+});
+
+describe("reads", () => {
+  test("are asked again when the connection breaks, on the next server", async () => {
+    const { servers, clock, open } = bind(await world(2));
+    const [first, second] = servers;
+    first?.on(range, ({ session }) => session.destroy());
+    second?.on(range, (exchange) => {
+      exchange.onMessage = () => exchange.end(0, "", { header: second.header(9), count: 3n });
+    });
+    const kv = await open();
+    expect(await kv.clusterId()).toBe("7");
+    const read = kv.range(KEY);
+    await until("it was asked", () => first?.asked.Range === 1);
+    await until("the connection is given up", () => !kv.state.connected);
+    await clock.advance(100);
+    expect(await read).toEqual({ revision: 9, kvs: [], more: false, count: 3 });
+    expect(kv.state.server).toBe(second?.url ?? "");
+  });
+
+  test("that get no answer in time are unavailable", async () => {
+    const { server, clock, open } = bind(await world());
+    server.on(range, () => {});
+    const kv = await open();
+    const read = expectRefused(kv.range(KEY), "unavailable");
+    await until("it is asked", () => server.asked.Range === 1);
+    await clock.advance(TIMEOUT_MS);
+    await read;
+    expect(server.asked.Range).toBe(1);
+  });
+
+  test("leave a server that has no leader, unless they are serializable", async () => {
+    const { servers, clock, open } = bind(await world(2));
+    const [first, second] = servers;
+    const leads: unknown[] = [];
+    first?.on(range, (exchange) => {
+      leads.push(exchange.headers.hasleader);
+      exchange.onMessage = () =>
+        exchange.headers.hasleader === undefined
+          ? exchange.end(0, "", { header: first.header(4), count: 1n })
+          : exchange.end(Status.unavailable, "etcdserver: no leader");
+    });
+    second?.on(range, (exchange) => {
+      exchange.onMessage = () => exchange.end(0, "", { header: second.header(5), count: 2n });
+    });
+    const kv = await open();
+    expect((await kv.range(KEY, { serializable: true })).revision).toBe(4);
+    const read = kv.range(KEY);
+    await until("the server is given up", () => !kv.state.connected);
+    await clock.advance(100);
+    expect((await read).revision).toBe(5);
+    expect(leads).toEqual([undefined, "true"]);
+  });
+
+  test("a transaction of compares alone carries a read, or etcd would answer it from what it has", async () => {
+    const { server, open } = bind(await world());
+    const seen: unknown[] = [];
+    server.on(txn, (exchange) => {
+      exchange.onMessage = ({ success, failure }) => {
+        seen.push(
+          [success, failure].map((ops) =>
+            ops.map(({ request }) => [request.case, (request.value as { serializable?: boolean }).serializable]),
+          ),
+        );
+        const response = {
+          response: { case: "responseRange" as const, value: { header: server.header(3), count: 1n } },
+        };
+        exchange.end(0, "", { header: server.header(3), succeeded: true, responses: success.map(() => response) });
+      };
+    });
+    const kv = await open();
+    const compare = [{ ...KEY, target: "version", result: "=", value: 1 } as const];
+    const plain = { revision: 3, succeeded: true, results: [] };
+    expect(await kv.txn({ compare, success: [], failure: [] })).toEqual(plain);
+    expect(await kv.txn({ compare, success: [], failure: [] }, { serializable: true })).toEqual(plain);
+    const probe = [["requestRange", false]];
+    expect(seen).toEqual([
+      [probe, probe],
+      [[], []],
+    ]);
+  });
+
+  test("a foreign lease with an id beyond 2^53 comes back as it went", async () => {
+    const { server, open } = bind(await world());
+    const foreign = 0x7111_2222_3333_4445n;
+    const back: bigint[] = [];
+    server.on(range, (exchange) => {
+      exchange.onMessage = ({ key }) =>
+        exchange.end(0, "", { header: server.header(3), count: 1n, kvs: [{ key, lease: foreign }] });
+    });
+    server.on(txn, (exchange) => {
+      exchange.onMessage = ({ compare, success }) => {
+        const target = compare[0]?.targetUnion;
+        const op = success[0]?.request;
+        if (target?.case === "lease" && op?.case === "requestPut") back.push(target.value, op.value.lease);
+        exchange.end(0, "", {
+          header: server.header(4),
+          succeeded: true,
+          responses: [{ response: { case: "responsePut", value: {} } }],
+        });
+      };
+    });
+    server.on(Lease.method.leaseTimeToLive, (exchange) => {
+      exchange.onMessage = ({ ID }) => {
+        back.push(ID);
+        exchange.end(0, "", { ID, TTL: 9n, grantedTTL: 10n });
+      };
+    });
+    const kv = await open();
+    const lease = (await kv.range(KEY)).kvs[0]?.lease ?? 0;
+    await kv.txn({
+      compare: [{ ...KEY, target: "lease", result: "=", value: lease }],
+      success: [{ op: "put", ...KEY, value: encodeText("1"), lease }],
+      failure: [],
+    });
+    expect(await kv.leaseStatus(lease)).toEqual({ id: lease, ttlMs: 10_000, remainingMs: 9_000, keys: [] });
+    expect(back).toEqual([foreign, foreign, foreign]);
+  });
+});
+
+describe("which server", () => {
+  const unfit: readonly (readonly [
+    string,
+    Partial<{ version: string; leader: bigint; isLearner: boolean }>,
+    string,
+  ])[] = [
+    ["too old", { version: "3.3.27" }, "it is etcd 3.3.27; 3.4 or later is needed"],
+    ["without a leader", { leader: 0n }, "it has no leader"],
+    ["a learner", { isLearner: true }, "it is a learner"],
+  ];
+  for (const [what, is, reason] of unfit) {
+    test(`one that is ${what} is passed over, with the reason`, async () => {
+      const { servers, open, said, clock } = bind(await world(2));
+      Object.assign(servers[0] ?? {}, is);
+      const kv = await open();
+      await until("the other is found", () => kv.state.connected);
+      expect(kv.state.server).toBe(servers[1]?.url ?? "");
+      Object.assign(servers[1] ?? {}, is);
+      servers[1]?.cut();
+      await until("it is lost", () => !kv.state.connected);
+      for (let i = 0; i < 6; i++) await clock.advance(1_000);
+      await until("both were asked", () => kv.state.reason?.includes(reason) ?? false);
+      // Once, not each round.
+      expect(said.filter((line) => line.startsWith("Cannot use any etcd server")).length).toBe(1);
+      expect(kv.state.version).toBeNull();
+    });
+  }
+
+  test("of another cluster than the first is refused, however long it stays the only one", async () => {
+    const { servers, open, clock } = bind(await world(2));
+    const [first, second] = servers;
+    if (second !== undefined) second.clusterId = 0x99n;
+    const kv = await open();
+    expect(await kv.clusterId()).toBe("7");
+    await first?.stop();
+    await until("it is lost", () => !kv.state.connected);
+    await clock.advance(5_000);
+    await until("the other was asked", () => kv.state.reason?.includes("cluster") ?? false);
+    expect(kv.state.reason).toContain("it belongs to etcd cluster 99, and 7 is in use");
+    expect(kv.state.connected).toBe(false);
+  });
+
+  test("one that accepts and says nothing delays the next by a moment only", async () => {
+    const mute = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+    const { server, clock, open } = bind(await world());
+    const kv = await open({ servers: [`http://127.0.0.1:${mute.port}`, server.url] });
+    expect(kv.state.connected).toBe(false);
+    await clock.advance(250);
+    await until("the second is found", () => kv.state.server === server.url);
+    mute.stop(true);
+  });
+
+  test("one that speaks HTTP/1.1 is none", async () => {
+    const web = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response("hello") });
+    const { server, open, clock } = bind(await world());
+    const kv = await open({ servers: [`http://127.0.0.1:${web.port}`, server.url] });
+    for (let i = 0; i < 10 && !kv.state.connected; i++) await clock.advance(250);
+    await until("the second is found", () => kv.state.server === server.url);
+    await web.stop(true);
+  });
+
+  test("state and onChange tell how it stands", async () => {
+    const { server, open, clock } = bind(await world());
+    const kv = await open();
+    const seen: boolean[] = [];
+    const stop = kv.onChange(() => seen.push(kv.state.connected));
+    await until("connected", () => kv.state.connected);
+    expect(kv.state).toEqual({ connected: true, server: server.url, version: "3.5.12", reason: null });
+    server.cut();
+    await until("lost", () => !kv.state.connected);
+    await clock.advance(100);
+    await until("connected again", () => kv.state.connected);
+    expect(seen).toEqual([true, false, true]);
+    stop();
+    server.cut();
+    await until("lost", () => !kv.state.connected);
+    expect(seen.length).toBe(3);
+  });
+});
+
+describe("login", () => {
+  const login = { username: "flt", password: "s3cret-word" };
+
+  test("the token goes with each call; a stale one is renewed once, for a write, too", async () => {
+    const { server, open, said } = bind(await world());
+    const tokens: unknown[] = [];
+    server.on(Auth.method.authenticate, (exchange) => {
+      exchange.onMessage = ({ name, password }) => {
+        expect([name, password]).toEqual([login.username, login.password]);
+        exchange.end(0, "", { token: `token-${server.asked.Authenticate}` });
+      };
+    });
+    server.on(txn, (exchange) => {
+      exchange.onMessage = () => {
+        tokens.push(exchange.headers.token);
+        if (exchange.headers.token === "token-1")
+          exchange.end(Status.unauthenticated, "etcdserver: invalid auth token");
+        else exchange.end(0, "", { header: server.header(2), succeeded: true });
+      };
+    });
+    const kv = await open(login);
+    await Promise.all([kv.txn(put("a")), kv.txn(put("b"))]);
+    expect(tokens.toSorted()).toEqual(["token-1", "token-1", "token-2", "token-2"]);
+    expect(server.asked.Authenticate).toBe(2);
+    expect(said.join()).not.toContain(login.password);
+  });
+
+  test("a wrong password: unavailable, with etcd's words and without the password", async () => {
+    const { server, open, clock, said } = bind(await world());
+    server.on(Auth.method.authenticate, (exchange) => {
+      exchange.onMessage = () =>
+        exchange.end(Status.invalidArgument, "etcdserver: authentication failed, invalid user ID or password");
+    });
+    const kv = await open(login);
+    await until("it was tried", () => kv.state.reason?.includes("logging in") ?? false);
+    const read = expectRefused(kv.range(KEY), "unavailable");
+    await clock.advance(TIMEOUT_MS);
+    const { message } = await read;
+    expect(message).toContain('logging in to etcd as "flt" failed: etcdserver: authentication failed');
+    expect(message + said.join()).not.toContain(login.password);
+  });
+
+  test("an etcd that asks nobody for a password is used without, and a line says so", async () => {
+    const { server, open, said } = bind(await world());
+    server.on(Auth.method.authenticate, (exchange) => {
+      exchange.onMessage = () => exchange.end(Status.failedPrecondition, "etcdserver: authentication is not enabled");
+    });
+    server.on(range, (exchange) => {
+      exchange.onMessage = () =>
+        exchange.end(0, "", { header: server.header(exchange.headers.token === undefined ? 1 : 2) });
+    });
+    const kv = await open(login);
+    expect((await kv.range(KEY)).revision).toBe(1);
+    expect(said.some((line) => line.startsWith("Did not log in to etcd"))).toBe(true);
+  });
+});
+
+test("a lease id that is taken is chosen anew; one that the caller chose is refused", async () => {
+  const { server, open } = bind(await world());
+  const ids: bigint[] = [];
+  server.on(Lease.method.leaseGrant, (exchange) => {
+    exchange.onMessage = ({ ID, TTL }) => {
+      ids.push(ID);
+      if (ids.length === 1 || ID === 5n) exchange.end(Status.failedPrecondition, "etcdserver: lease already exists");
+      else exchange.end(0, "", { ID, TTL });
+    };
+  });
+  const kv = await open();
+  expect((await kv.leaseGrant({ ttlMs: 1_001 })).ttlMs).toBe(2_000);
+  expect(new Set(ids).size).toBe(2);
+  await expectRefused(kv.leaseGrant({ ttlMs: 1_000, id: 5 }), "lease-exists");
+});
+
+/** A world's parts, with open() bound. */
+function bind(of: RemoteWorld) {
+  return { servers: of.servers, server: of.server, clock: of.clock, said: of.said, open: of.open.bind(of) };
+}
