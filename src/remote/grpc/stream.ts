@@ -52,6 +52,11 @@ export class GrpcStream {
     stream.on("error", (error) => {
       this.#errorText = reasonOf(error);
     });
+    // A server ends a call with its trailers, whatever this side still has to say: its half is all there is to wait for.
+    stream.on("end", () => {
+      this.finish();
+      stream.close();
+    });
     stream.on("close", () => this.finish());
   }
 
