@@ -119,6 +119,28 @@ describe("winElection()", () => {
     await two.term?.session.explain(write);
   });
 
+  test("a daemon that was killed takes its own office over at once; its former self is refused", async () => {
+    const former = await candidate(1);
+    const other = await candidate(2);
+    former.isCut = true;
+    const present = await candidate(1);
+    await settle();
+    expect([present.outcome, other.outcome].sort()).toEqual(["leads", "waits"]);
+    expect(await world.local.leases()).toHaveLength(1);
+    former.isCut = false;
+    const write = new Map([["a.service", [{ machineId: "", reason: "none" }]]]);
+    await expect(former.term?.session.explain(write)).rejects.toMatchObject({ code: "not-leader" });
+  });
+
+  test("an office that could not be resigned while the store was away is not waited for", async () => {
+    const one = await candidate(1);
+    one.isCut = true;
+    await one.term?.resign();
+    one.isCut = false;
+    await one.run();
+    expect(one.outcome).toBe("leads");
+  });
+
   test("a holder that dies is followed when its lease is over, and no earlier", async () => {
     const one = await candidate(1);
     const two = await candidate(2);

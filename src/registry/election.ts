@@ -13,6 +13,7 @@
  * - A term is given up, by this process's clock, before its lease can be over at the store: the lease's time counts from
  *   before the renewal was sent. Should that fail, as after a stall, the store refuses each write (engine-session.ts).
  * - A key that hangs on no lease is never taken: an engine on flt's own store has it.
+ * - A term that this machine holds already is its former process's, or one that could not be resigned: its lease is ended.
  *
  * Not here. flt's own store, where raft's leader simply takes the key (becomeEngine).
  *
@@ -109,6 +110,10 @@ class Polls {
     const answer = await kv.range({ key: keys.leader }, { signal });
     const [holder] = answer.kvs;
     if (holder === undefined) return;
+    if (holder.lease !== 0 && holderOf(holder) === this.#options.machineId) {
+      await kv.leaseRevoke(holder.lease, { signal });
+      return;
+    }
     this.#announce(holder);
     const watch = kv.watch({ key: keys.leader, startRevision: answer.revision + 1 });
     const close = () => watch.close();
@@ -151,17 +156,19 @@ class Polls {
     const { log } = this.#options;
     if (this.#announced === holder.modRevision) return;
     this.#announced = holder.modRevision;
-    const who = nameOf(holder);
+    const machineId = holderOf(holder);
+    const who = machineId === null ? "somebody whose name cannot be read" : `machine ${shortMachineId(machineId)}`;
     if (holder.lease === 0) log.notice(`The engine's office is held by ${who} without a lease: it is not taken over`);
     else log.info(`The engine runs on ${who}: waiting for its office`);
   }
 }
 
-function nameOf(holder: KeyValue): string {
+/** null: a record that cannot be read. */
+function holderOf(holder: KeyValue): MachineId | null {
   try {
-    return `machine ${shortMachineId(decodeLeader(holder.value))}`;
+    return decodeLeader(holder.value);
   } catch (error) {
-    if (error instanceof RecordError) return "somebody whose name cannot be read";
+    if (error instanceof RecordError) return null;
     throw error;
   }
 }

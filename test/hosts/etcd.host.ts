@@ -151,7 +151,7 @@ hostSuite("an etcd as the store", { hosts: 4, flt: "installed" }, (suite) => {
     expect(await workloadsOf(hosts)).toEqual(before);
   });
 
-  suite.case("a daemon that leads is killed: another engine takes over when the lease is over", async (cluster) => {
+  suite.case("a daemon that leads is killed: an engine is there again soon, and no unit notices", async (cluster) => {
     const hosts = daemonsOf(cluster);
     const leader = await leaderAmong(cluster, hosts);
     const [witness] = hosts.filter((host) => host !== leader) as [Host];
