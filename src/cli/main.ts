@@ -7,6 +7,7 @@
  * @module
  */
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { ClientError } from "../client/errors.ts";
 import type { Clock } from "../lib/clock.ts";
 import { EXIT_OK } from "./command.ts";
 import { run } from "./run.ts";
@@ -68,7 +69,7 @@ export async function runCli(argv: readonly string[], program: string): Promise<
     outBytes: (bytes) => output.write(process.stdout, bytes),
     err: say,
     readFile,
-    readStdin: async () => new Uint8Array(await Bun.stdin.arrayBuffer()),
+    readStdin: () => readStdin(interrupt.signal),
     exists: existsSync,
     makeFolder: (path) => void mkdirSync(path, { recursive: true, mode: 0o700 }),
     installHost: async () => (await import("./install/system-host.ts")).SYSTEM_HOST,
@@ -83,6 +84,14 @@ export async function runCli(argv: readonly string[], program: string): Promise<
   await output.flushed();
   await errors.flushed();
   return status;
+}
+
+/** All of it, or a refusal when Ctrl-C comes first. */
+async function readStdin(signal: AbortSignal): Promise<Uint8Array> {
+  const interrupted = new Promise<never>((_, reject) => {
+    signal.addEventListener("abort", () => reject(new ClientError("cancelled", "Reading stdin was cancelled")));
+  });
+  return new Uint8Array(await Promise.race([Bun.stdin.arrayBuffer(), interrupted]));
 }
 
 /** Child processes and sockets are loaded by the commands that have some. */

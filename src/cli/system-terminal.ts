@@ -42,8 +42,10 @@ export class SystemTerminal implements Terminal {
         closed: closed.signal,
         write: async (data) => {
           if (closed.signal.aborted) return;
-          child.stdin.write(data);
-          await this.#whileOpen(closed.signal, async () => await child.stdin.flush());
+          await this.#whileOpen(closed.signal, async () => {
+            child.stdin.write(data);
+            await child.stdin.flush();
+          });
         },
         end: async () => {
           await this.#whileOpen(closed.signal, async () => await child.stdin.end());

@@ -10,7 +10,7 @@ import { EventLog } from "../event-log.ts";
 import { followEvents } from "../event-stream.ts";
 import { machineIdLegend, machineLegend } from "../legend.ts";
 import { unitArguments } from "../resolve.ts";
-import { argumentPatterns } from "./filters.ts";
+import { argumentPatterns, idPrefix } from "./filters.ts";
 import { MACHINE_FILTER_FLAG } from "./shared-flags.ts";
 
 export const events: Command = {
@@ -66,7 +66,7 @@ function namesToAskFor({ args }: CommandContext): readonly string[] {
 function eventFilter({ args, flags }: CommandContext): (event: FleetEvent) => boolean {
   for (const arg of args) if (isUnitPattern(arg)) compileUnitPattern(arg);
   const patterns = argumentPatterns(args);
-  const machines = flags.list("machine").map((word) => word.replace(/\.\.\.(?:\/.*)?$/, "").toLowerCase());
+  const machines = flags.list("machine").map(idPrefix);
   return (event) => {
     const name = unitOf(event);
     if (name === null ? patterns.length > 0 : !matchesSome(patterns, name)) return false;

@@ -75,10 +75,17 @@ export function machineFilter(context: CommandContext, machines: readonly Machin
   return new Set(words.flatMap((word) => machinesNamed(machines, word).map(({ id }) => id)));
 }
 
+/** The beginning of an id that a word means: "113f16a7.../10.0.0.2" is how tables show a machine. */
+export function idPrefix(word: string): string {
+  return word.replace(/\.\.\.(?:\/.*)?$/, "").toLowerCase();
+}
+
+export function isMachineNamed({ id, primaryIP }: MachineEntity, word: string): boolean {
+  return id.startsWith(idPrefix(word)) || primaryIP === word;
+}
+
 function machinesNamed(machines: readonly MachineEntity[], word: string): readonly MachineEntity[] {
-  // "113f16a7.../10.0.0.2" is how tables show a machine.
-  const prefix = word.replace(/\.\.\.(?:\/.*)?$/, "").toLowerCase();
-  const found = machines.filter(({ id, primaryIP }) => id.startsWith(prefix) || primaryIP === word);
+  const found = machines.filter((machine) => isMachineNamed(machine, word));
   if (found.length > 0) return found;
   throw new CliError(`Cannot find machine "${word}": no machine's id begins so`);
 }

@@ -125,6 +125,7 @@ describe("narrowed", () => {
     const machines = await world.run("list-machines", "--no-legend", "--fields=ip", "-M", "2222");
     expect(machines.out).toBe("172.17.8.104\n");
     expect((await world.run("list-machines", "--no-legend", "--fields=ip", "*.103")).out).toBe("172.17.8.103\n");
+    expect((await world.run("list-machines", "--no-legend", "--fields=ip", "2222", "9")).out).toBe("172.17.8.104\n");
     expect(await world.run("list-units", "-M", "9999")).toMatchObject({
       status: 1,
       out: "",

@@ -4,10 +4,10 @@
  * @module
  */
 import type { MachineEntity } from "../../model/entities.ts";
-import { compileUnitPattern, matchesSome } from "../../model/unit-pattern.ts";
+import { compileUnitPattern, isUnitPattern } from "../../model/unit-pattern.ts";
 import type { Command } from "../command.ts";
 import { machineIdLegend } from "../legend.ts";
-import { machineFilter } from "./filters.ts";
+import { isMachineNamed, machineFilter } from "./filters.ts";
 import { chosenLayout, type Listing, printList } from "./list.ts";
 import { TABLE_FLAGS } from "./shared-flags.ts";
 
@@ -27,10 +27,10 @@ const LISTING: Listing<MachineEntity> = {
 
 export const listMachines: Command = {
   name: "list-machines",
-  usage: "[--no-legend] [-l|--full] [--fields=LIST] [-o FORMAT] [-M ID] [PATTERN...]",
+  usage: "[--no-legend] [-l|--full] [--fields=LIST] [-o FORMAT] [-M ID] [MACHINE...]",
   summary: "List the machines of the cluster",
   description:
-    `Fields: ${Object.keys(LISTING.columns).join(", ")}. A pattern is compared with ids and addresses. As data a machine has its ` +
+    `Fields: ${Object.keys(LISTING.columns).join(", ")}. Machines are named by the beginning of their ids, by addresses, or by patterns for either. As data a machine has its ` +
     "full id, and metadata by key.",
   examples: [
     "list-machines",
@@ -42,13 +42,20 @@ export const listMachines: Command = {
   pages: true,
   async run(context) {
     const layout = chosenLayout(context, LISTING);
-    const patterns = context.args.map(compileUnitPattern);
+    const wanted = context.args.map(isMeant);
     const machines = await context.client.machines(context.world.signal);
     const ids = machineFilter(context, machines);
-    const shown = machines.filter(({ id, primaryIP }) => {
-      const isMatch = matchesSome(patterns, id) || matchesSome(patterns, primaryIP ?? "");
-      return isMatch && (ids?.has(id) ?? true);
+    const shown = machines.filter((machine) => {
+      const isNamed = wanted.length === 0 || wanted.some((isIt) => isIt(machine));
+      return isNamed && (ids?.has(machine.id) ?? true);
     });
     return printList(context, LISTING, layout, shown);
   },
 };
+
+/** An argument as a question about a machine. */
+function isMeant(arg: string): (machine: MachineEntity) => boolean {
+  if (!isUnitPattern(arg)) return (machine) => isMachineNamed(machine, arg);
+  const glob = compileUnitPattern(arg);
+  return ({ id, primaryIP }) => glob.matches(id) || glob.matches(primaryIP ?? "");
+}
