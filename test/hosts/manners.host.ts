@@ -232,6 +232,13 @@ hostSuite("systemctl's manners", { hosts: 2 }, (suite) => {
     const status = await onTerminal(host, "stty rows 50 cols 200; flt status broken");
     expect(status.text).toContain("Active: \x1b[1;31mfailed (Result: exit-code)");
     expect(status.code).toBe(3);
+    // Ctrl-C is the pager's own while it is open, and q ends both.
+    const keys = "(sleep 1; printf '\\003'; sleep 0.5; printf q)";
+    const line = `${keys} | script -qec 'trap : INT; stty rows 20 cols 80; flt show db; echo "left with $?"' /dev/null`;
+    const left = await host.run(["sh", "-c", line], { env: { TERM: "xterm" }, timeoutMs: 15_000 });
+    expect(left.stdout).toContain("left with 0");
+    expect(left.stdout).not.toContain("Interrupted");
+    expect(left.stdout).not.toContain("DesiredState=");
     expect(await host.mustFlt("list-units")).not.toContain("\x1b");
     const wait = "timeout --foreground -s INT 2.5 flt start /tmp/stuck.service";
     const waiting = await onTerminal(host, wait);
