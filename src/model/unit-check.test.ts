@@ -39,8 +39,9 @@ test("lines that cannot be read: each of them, not just the first", () => {
 });
 
 test("a continued line that is refused takes its continuation with it", () => {
-  expect(check(`${SERVICE}Environment=${"x".repeat(2_100)}\\\n  more\nUser=me\n`)).toEqual([
+  expect(check(`${SERVICE}Environment=${"x".repeat(2_100)}\\\n  more\nUser\n`)).toEqual([
     expect.stringContaining("3 error: It has 2113 bytes"),
+    expect.stringContaining('5 error: "User" is no option'),
   ]);
 });
 

@@ -96,30 +96,32 @@ const BACKSLASH = 0x5c;
 
 /** null: too many lines cannot be read for the others to mean anything. */
 function readWhatCanBe(source: Uint8Array, findings: Findings): UnitFileLines | null {
-  const bytes = Uint8Array.from(source);
+  let bytes = source;
   for (let count = 0; count < UNREADABLE_LINES_MAX; count++) {
     try {
       return parseUnitFileLines(bytes);
     } catch (error) {
       if (!(error instanceof UnitFileError)) throw error;
       findings.add("error", error.line, `${error.reason.charAt(0).toUpperCase()}${error.reason.slice(1)}`);
-      blank(bytes, error.line);
+      bytes = without(bytes, error.line);
     }
   }
   return null;
 }
 
-/** Blanks a line and what continues it. */
-function blank(bytes: Uint8Array, line: number): void {
+/** The same text with a line, and what continues it, empty: the others keep their numbers. */
+function without(bytes: Uint8Array, line: number): Uint8Array {
   let at = 0;
   for (let count = 1; count < line; count++) at = bytes.indexOf(NEWLINE, at) + 1;
+  const kept = [bytes.subarray(0, at)];
   for (let continues = true; continues; ) {
     const end = bytes.indexOf(NEWLINE, at);
     const stop = end === -1 ? bytes.length : end;
     continues = end !== -1 && bytes[stop - 1] === BACKSLASH;
-    bytes.fill(0x20, at, stop);
+    kept.push(bytes.subarray(stop, stop + 1));
     at = stop + 1;
   }
+  return Buffer.concat([...kept, bytes.subarray(at)]);
 }
 
 interface PlacedOption {

@@ -197,6 +197,9 @@ describe("progress of a wait", () => {
       `(3 s)${LINE}Stopped waiting for [d.service]: what was asked for goes on without this command\nInterrupted\n`,
     );
     expect(status).toBe(130);
+    // Nobody draws it after that.
+    await world.clock.advance(5_000);
+    expect(running.said.err).toBe(err);
   });
 
   test("a short wait shows nothing; a narrow terminal never wraps it; stdout elsewhere stays clean", async () => {
