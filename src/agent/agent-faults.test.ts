@@ -4,8 +4,9 @@
  * @module
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { AgentWorld, ONESHOT, SELF, SLEEP, SLOW_STOP } from "../../test/fakes/agent-world.ts";
+import { AgentWorld, NEVER_READY, ONESHOT, SELF, SLEEP, SLOW_STOP } from "../../test/fakes/agent-world.ts";
 import { FakeUnitManager } from "../../test/fakes/unit-manager.ts";
+import { JOBS_MAX, YOUNG_JOBS_MAX } from "./job-limit.ts";
 
 let world: AgentWorld;
 beforeEach(async () => {
@@ -128,6 +129,20 @@ describe("when systemd is out of reach", () => {
     ]);
   });
 
+  test("for a moment it is nobody's problem; for long it is told", async () => {
+    await world.start();
+    world.systemd.disconnect();
+    await world.schedule("a.service", SLEEP);
+    await world.run(6000);
+    expect(world.report("a.service")?.problem).toBeUndefined();
+    await world.run(4000);
+    expect(world.report("a.service")?.problem).toContain("Lost the connection to systemd");
+    world.systemd.reconnect();
+    await world.run();
+    expect(world.report("a.service")).toMatchObject({ active: "active" });
+    expect(world.report("a.service")?.problem).toBeUndefined();
+  });
+
   test("what happened meanwhile is noticed", async () => {
     await world.start();
     await world.schedule("a.service", SLEEP);
@@ -151,6 +166,20 @@ describe("when an order's answer is lost with the connection", () => {
     await world.run(1000);
     expect(world.report("a.service")).toMatchObject({ jobState: "launched", load: "loaded", active: "active" });
     expect(world.report("a.service")?.problem).toBeUndefined();
+  });
+
+  test("a stop that systemd did not hear is ordered again", async () => {
+    await world.start();
+    await world.schedule("a.service", SLEEP);
+    world.systemd.breakBefore("stop");
+    await world.setState("a.service", "loaded");
+    expect(world.systemd.condition("a.service").active).toBe("active");
+    expect(world.report("a.service")?.jobState).toBe("launched");
+    world.systemd.reconnect();
+    await world.run(1000);
+    expect(world.systemd.condition("a.service").active).toBe("inactive");
+    expect(world.report("a.service")).toMatchObject({ jobState: "loaded", active: "inactive" });
+    expect(world.report("a.service")?.pending).toBeUndefined();
   });
 
   test("one that came to run before its order is reported as it is", async () => {
@@ -275,4 +304,20 @@ test("another host with this machine-id: fatal, and no unit is touched", async (
   await world.agent.stop({ handOver: true });
   expect(own.names).toEqual(["mine.service"]);
   await other.stop({ handOver: false });
+});
+
+test("hundreds of units that take for ever to start: systemd's queue is never longer than it bears, and each has its turn", async () => {
+  await world.start();
+  const names = Array.from({ length: 500 }, (_, index) => `u${index}.service`);
+  await world.scheduleTogether(Object.fromEntries(names.map((name) => [name, NEVER_READY])));
+  expect(world.systemd.jobs).toBe(YOUNG_JOBS_MAX);
+  for (let second = 0; second < 20; second++) await world.run(1000);
+  expect(world.systemd.jobs).toBe(JOBS_MAX);
+  for (let round = 0; world.systemd.jobs > 0; round++) {
+    for (const name of names) if (world.systemd.condition(name).active === "activating") world.systemd.release(name);
+    await world.run(1000);
+    expect(world.systemd.jobs).toBeLessThanOrEqual(JOBS_MAX);
+    expect(round).toBeLessThan(20);
+  }
+  expect(names.filter((name) => world.report(name)?.active !== "active")).toEqual([]);
 });

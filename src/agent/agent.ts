@@ -86,6 +86,8 @@ export class Agent {
   readonly #stop = new AbortController();
   #adopting: Promise<void> = Promise.resolve();
   #isAdoptionDue = false;
+  /** Ends the pause between two tries to read the units. */
+  #regained = new AbortController();
   #watching: Promise<void> | null = null;
   #watch: ScheduleWatch | null = null;
   #unsubscribe: () => void = () => {};
@@ -158,8 +160,10 @@ export class Agent {
       lost: (name) => this.#runner.lose(name),
       freed: (name) => this.#runner.free(name),
       connection: (event) => {
-        if (event === "regained") this.#adopt();
-        else this.#connected = false;
+        if (event === "regained") {
+          this.#regained.abort();
+          this.#adopt();
+        } else this.#connected = false;
       },
     });
     this.#adopt();
@@ -242,6 +246,7 @@ export class Agent {
     const backoff = new Backoff(RETRY_FIRST_MS, RETRY_LAST_MS);
     let failures = 0;
     while (!signal.aborted) {
+      this.#regained = new AbortController();
       try {
         const held = await units.held();
         const conditions = await units.states(held.map((unit) => unit.name));
@@ -252,7 +257,7 @@ export class Agent {
       } catch (error) {
         if (!(error instanceof UnitManagerError)) throw error;
         if (failures++ === 0) log.warning("Cannot read this machine's units, trying on", { reason: reasonOf(error) });
-        await pause(clock, backoff.next(), signal);
+        await pause(clock, backoff.next(), AbortSignal.any([signal, this.#regained.signal]));
       }
     }
   }

@@ -108,8 +108,9 @@ export class Executor {
   }
 
   async #restore(record: UnitRecord, task: Task, context: TaskContext): Promise<void> {
-    const { launched, name } = record;
-    const file = await this.#bring(task, context, (unit) => this.#options.units.restore(unit, launched));
+    const { name } = record;
+    const isLaunched = record.launched !== false;
+    const file = await this.#bring(task, context, (unit) => this.#options.units.restore(unit, isLaunched));
     record.hash = task.hash;
     record.lost = false;
     record.fenced = file.fenced;

@@ -34,6 +34,18 @@ const cases: readonly [string, Scheduled | undefined, Actual, string][] = [
   ["its file is gone, another one is wanted", want("loaded", "h2"), { ...launched, lost: true }, "unload load"],
   ["its file is gone, to be loaded", want("loaded"), { ...launched, lost: true }, "restore stop"],
   ["its file is gone, not wanted", undefined, { ...launched, lost: true }, "unload"],
+  [
+    "nobody knows whether its last order was heard, to be launched",
+    want("launched"),
+    { ...loaded, launched: null },
+    "start",
+  ],
+  [
+    "nobody knows whether its last order was heard, to be loaded",
+    want("loaded"),
+    { ...loaded, launched: null },
+    "stop",
+  ],
   ["refused for good", want("launched"), { ...loaded, refused: want("launched") }, ""],
   ["refused, something else is wanted now", want("loaded"), { ...launched, refused: want("launched") }, "stop"],
   ["refused, but not wanted any more", undefined, { ...loaded, refused: want("launched") }, "unload"],

@@ -25,8 +25,8 @@ import type { Scheduled } from "../registry/types.ts";
 export interface Actual {
   /** null: no file here. */
   readonly hash: string | null;
-  /** It was ordered to start, and not to stop since. */
-  readonly launched: boolean;
+  /** It was ordered to start, and not to stop since; null: whether systemd has heard the last order is not known. */
+  readonly launched: boolean | null;
   /** It is held, but systemd's link to its file, or the file, is gone. */
   readonly lost?: boolean;
   /** The order that was refused for good; the same one is not given again. */
@@ -77,10 +77,10 @@ export function planUnit(name: string, wanted: Scheduled | undefined, actual: Ac
     tasks.push({ kind: "load", name, hash, reason: "wanted on this machine" });
     launched = false;
   }
-  if (wanted.desiredState === "loaded" && launched) {
+  if (wanted.desiredState === "loaded" && launched !== false) {
     tasks.push({ kind: "stop", name, hash, reason: "desired state is loaded" });
   }
-  if (wanted.desiredState === "launched" && !launched) {
+  if (wanted.desiredState === "launched" && launched !== true) {
     tasks.push({ kind: "start", name, hash, reason: "desired state is launched" });
   }
   return tasks;

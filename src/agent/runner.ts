@@ -30,6 +30,8 @@ import { actualOf, newRecord, reportOf, type UnitRecord } from "./unit-record.ts
 
 const RETRY_FIRST_MS = 500;
 const RETRY_LAST_MS = 30_000;
+/** A systemd that is away comes back, as a rule: only after so long is it told as a problem of the unit's. */
+const AWAY_MS = 7_000;
 
 export interface RunnerOptions {
   readonly machineId: MachineId;
@@ -86,6 +88,8 @@ export class Runner {
       if (record.busy) record.uncertain = true;
       else {
         record.uncertain = false;
+        record.retry?.cancel();
+        record.retry = null;
         takeOver(record, files.get(name), conditions.get(name) ?? DORMANT);
         this.#options.onChange(name);
       }
@@ -253,25 +257,40 @@ export class Runner {
   #failed(record: UnitRecord, task: Task | undefined, error: unknown): void {
     const { clock, log } = this.#options;
     const { name } = record;
-    record.problem = reasonOf(error);
     if (this.#stop.signal.aborted) return;
-    const refused = error instanceof UnitManagerError && (error.code === "rejected" || error.code === "name-taken");
-    if (refused && task?.kind !== "unload") {
-      log.warning(record.problem, { unit: name });
+    const code = error instanceof UnitManagerError ? error.code : undefined;
+    const problem = reasonOf(error);
+    if ((code === "rejected" || code === "name-taken") && task?.kind !== "unload") {
+      record.problem = problem;
+      log.warning(problem, { unit: name });
       record.refused = record.planned;
       return;
     }
+    if (code === "disconnected") {
+      this.#wait(record, problem);
+      return;
+    }
     const delayMs = Math.min(RETRY_LAST_MS, RETRY_FIRST_MS * 2 ** Math.min(record.failures++, 10));
-    const isAway = error instanceof UnitManagerError && error.code === "disconnected";
-    record.uncertain ||= isAway || (error instanceof UnitManagerError && error.code === "timeout");
-    // That systemd is away was logged once, by whoever is connected to it.
-    const level = isAway ? "debug" : "warning";
-    log[level](record.problem, { unit: name, retryAfterMs: delayMs });
+    record.problem = problem;
+    record.uncertain ||= code === "timeout";
+    log.warning(problem, { unit: name, retryAfterMs: delayMs });
     record.retry = clock.after(delayMs, () => {
       record.retry = null;
       if (record.uncertain) this.#resolve(record);
       else this.#pass([name]);
     });
+  }
+
+  /** systemd is away, which whoever is connected to it has logged. The adoption comes when it is back. */
+  #wait(record: UnitRecord, problem: string): void {
+    record.uncertain = true;
+    record.retry = this.#options.clock.after(AWAY_MS, () => {
+      record.retry = null;
+      record.problem = problem;
+      record.away = problem;
+      this.#options.onChange(record.name);
+    });
+    this.#options.onUncertain();
   }
 
   #resolve(record: UnitRecord): void {
@@ -294,6 +313,8 @@ function takeOver(record: UnitRecord, file: HeldUnit | undefined, condition: Uni
   const isActive = condition.active !== "inactive" && condition.active !== "failed";
   const isGone = file !== undefined && (file.hash === null || condition.load === "not-found");
   record.condition = file === undefined ? ABSENT : condition;
+  if (record.problem === record.away) record.problem = undefined;
+  record.away = undefined;
   // What runs gets its file back and runs on; what does not is unloaded and loaded anew.
   record.lost = isGone && isActive;
   const known = file?.hash ?? record.hash ?? UNKNOWN_HASH;
@@ -302,7 +323,8 @@ function takeOver(record: UnitRecord, file: HeldUnit | undefined, condition: Uni
   if (file === undefined) record.hash = null;
   else record.hash = isHalfLoaded || (isGone && !isActive) ? UNKNOWN_HASH : known;
   // A start mark that went with the file is made up for: it runs.
-  record.launched = (file?.launched ?? false) || record.lost;
+  if (file === undefined) record.launched = false;
+  else record.launched = file.launched === false ? record.lost : file.launched;
   record.fenced = file?.fenced ?? false;
 }
 

@@ -35,8 +35,8 @@ export interface HeldUnit {
   readonly name: string;
   /** SHA-1 (hex) of the file's bytes, which is the unit's hash when the file is whole; null: the file is gone. */
   readonly hash: string | null;
-  /** systemd accepted our order to start it, and no order to stop it came after. */
-  readonly launched: boolean;
+  /** systemd accepted our order to start it, and no order to stop it came after; null: an order has had no answer. */
+  readonly launched: boolean | null;
   /** It was loaded as a fenced one. */
   readonly fenced: boolean;
 }

@@ -14,7 +14,8 @@ export interface UnitRecord {
   readonly name: string;
   /** The file that is held; null: none. */
   hash: string | null;
-  launched: boolean;
+  /** null: whether systemd has heard the last order is not known, and it will be given again. */
+  launched: boolean | null;
   /** Its file or systemd's link to it is gone. */
   lost: boolean;
   /** systemd went away while something was done for it: what became of that must be asked for. */
@@ -26,6 +27,8 @@ export interface UnitRecord {
   planned: GivenOrder | undefined;
   /** The last order that could not be carried out. */
   problem: string | undefined;
+  /** That one again, when it is only that systemd is out of reach. */
+  away: string | undefined;
   refused: Scheduled | undefined;
   /** Tasks for it are being done. */
   busy: boolean;
@@ -56,6 +59,7 @@ export function newRecord(name: string): UnitRecord {
     condition: ABSENT,
     planned: undefined,
     problem: undefined,
+    away: undefined,
     refused: undefined,
     busy: false,
     again: false,
@@ -93,14 +97,14 @@ export function reportOf(
     ...(record.problem === undefined ? {} : { problem: record.problem }),
     ...(record.problem === undefined || record.planned === undefined ? {} : { orderRevision: record.planned.revision }),
     ...(condition.result === undefined ? {} : { result: condition.result }),
-    ...(record.pending === null ? {} : { pending: record.pending }),
+    ...(record.pending === null && record.launched !== null ? {} : { pending: record.pending ?? "stop" }),
   };
 }
 
 /** A unit is launched until systemd has stopped it: whoever waits for a stop waits for that. */
 function jobStateOf(record: UnitRecord): JobState {
   if (record.hash === null) return "inactive";
-  return record.launched || record.pending === "stop" ? "launched" : "loaded";
+  return record.launched !== false || record.pending === "stop" ? "launched" : "loaded";
 }
 
 /** What to tell an operator about a job that did not end with `done`. */

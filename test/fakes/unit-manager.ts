@@ -33,7 +33,7 @@ import type { Clock, Timer } from "../../src/lib/clock.ts";
 interface FakeUnit {
   text: string;
   isFileGone: boolean;
-  launched: boolean;
+  launched: boolean | null;
   readonly fenced: boolean;
   condition: UnitCondition;
   job: {
@@ -59,6 +59,7 @@ export class FakeUnitManager implements UnitManager {
   #hasFired = false;
   #connected = true;
   #loseAnswer: string | null = null;
+  #breakBefore: string | null = null;
   #failNext: { readonly verb: string; readonly error: UnitManagerError } | null = null;
 
   constructor(options: { readonly clock: Clock; readonly hostUnits?: readonly string[] }) {
@@ -115,12 +116,20 @@ export class FakeUnitManager implements UnitManager {
   loseAnswer(verb: string): void {
     this.#loseAnswer = verb;
   }
+  /** The connection breaks before the next order of this kind arrives. */
+  breakBefore(verb: string): void {
+    this.#breakBefore = verb;
+  }
   /** Another unit refers to it: systemd keeps its old file in memory. */
   pin(name: string): void {
     this.#pinned.add(name);
   }
   condition(name: string): UnitCondition {
     return this.#units.get(name)?.condition ?? ABSENT;
+  }
+  /** Jobs that have not ended. */
+  get jobs(): number {
+    return [...this.#units.values()].filter((unit) => unit.job !== null).length;
   }
   get names(): readonly string[] {
     return [...this.#units.keys()].sort((a, b) => (a < b ? -1 : 1));
@@ -200,6 +209,7 @@ export class FakeUnitManager implements UnitManager {
       throw new UnitManagerError("rejected", `Cannot start "${name}": systemd refuses: Unit ${required} not found.`);
     }
     const job = this.#job(unit, "start", () => this.#run(name, unit));
+    unit.launched = null;
     await this.#answer("start");
     unit.launched = true;
     return job;
@@ -211,8 +221,11 @@ export class FakeUnitManager implements UnitManager {
     if (option(unit.text, "RefuseManualStop") === "yes") {
       throw new UnitManagerError("rejected", `Cannot stop "${name}": systemd refuses: it is configured to refuse it`);
     }
+    unit.launched = null;
+    this.#breakNow("stop");
+    const job = this.#job(unit, "stop", () => this.#halt(name, unit));
     unit.launched = false;
-    return this.#job(unit, "stop", () => this.#halt(name, unit));
+    return job;
   }
 
   async unload(name: string): Promise<ReloadNeed> {
@@ -241,6 +254,13 @@ export class FakeUnitManager implements UnitManager {
     this.#loseAnswer = null;
     this.disconnect();
     await Promise.resolve();
+    throw new UnitManagerError("disconnected", "Lost the connection to systemd");
+  }
+
+  #breakNow(verb: string): void {
+    if (this.#breakBefore !== verb) return;
+    this.#breakBefore = null;
+    this.disconnect();
     throw new UnitManagerError("disconnected", "Lost the connection to systemd");
   }
 

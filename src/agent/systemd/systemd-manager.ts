@@ -7,7 +7,8 @@
  *
  * Invariants.
  * - A load that fails leaves neither file nor link.
- * - The launched mark is set after systemd accepted the start, and taken away before a stop is ordered.
+ * - The launched mark is set after systemd accepted the start, and taken away after it accepted a stop; in between it says that
+ *   nobody knows.
  * - A file that somebody deleted does not make its unit less held: it is stopped by an unload as ever.
  *
  * Not here. The connection (connection.ts), states (unit-states.ts), files (unit-directory.ts), whose name it is (claims.ts).
@@ -167,24 +168,11 @@ export class SystemdUnitManager implements UnitManager {
   }
 
   start(name: string): Promise<Order> {
-    return this.#door(`start "${name}"`, async () => {
-      let isAccepted = false;
-      this.#directory.beginLaunch(name);
-      try {
-        const order = await this.#give("StartUnit", name);
-        isAccepted = true;
-        return order;
-      } finally {
-        this.#directory.endLaunch(name, isAccepted);
-      }
-    });
+    return this.#door(`start "${name}"`, () => this.#orderMarked(name, "start"));
   }
 
   stop(name: string): Promise<Order> {
-    return this.#door(`stop "${name}"`, async () => {
-      this.#directory.setLaunched(name, false);
-      return await this.#give("StopUnit", name);
-    });
+    return this.#door(`stop "${name}"`, () => this.#orderMarked(name, "stop"));
   }
 
   unload(name: string): Promise<ReloadNeed> {
@@ -193,6 +181,20 @@ export class SystemdUnitManager implements UnitManager {
 
   armFence(afterMs: number): Promise<FenceState> {
     return this.#door("arm the fence", () => this.#fence.arm(afterMs));
+  }
+
+  async #orderMarked(name: string, verb: "start" | "stop"): Promise<Order> {
+    const before = this.#directory.isLaunched(name) === true;
+    this.#directory.beginOrder(name, verb);
+    try {
+      const order = await this.#give(verb === "start" ? "StartUnit" : "StopUnit", name);
+      this.#directory.endOrder(name, verb === "start");
+      return order;
+    } catch (error) {
+      // Without an answer the mark stays, and says that nobody knows.
+      if (error instanceof BusRefusal) this.#directory.endOrder(name, before);
+      throw error;
+    }
   }
 
   async #load(file: UnitFile): Promise<ReloadNeed> {
@@ -313,12 +315,11 @@ export class SystemdUnitManager implements UnitManager {
   #learn(): readonly HeldUnit[] {
     const held = [...this.#directory.list()];
     const names = new Set(held.map((unit) => unit.name));
-    const launched = this.#directory.launched();
-    for (const name of [...linkedUnits(this.#directory.path, this.#scope.runtimeUnits), ...launched]) {
+    for (const name of [...linkedUnits(this.#directory.path, this.#scope.runtimeUnits), ...this.#directory.marked()]) {
       if (names.has(name)) continue;
       names.add(name);
-      const fenced = this.#directory.isFenced(name);
-      held.push({ name, hash: null, launched: launched.includes(name), fenced });
+      const launched = this.#directory.isLaunched(name);
+      held.push({ name, hash: null, launched, fenced: this.#directory.isFenced(name) });
     }
     this.#states.hold(names);
     return held;

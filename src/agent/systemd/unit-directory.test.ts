@@ -67,16 +67,28 @@ test("names that could lead elsewhere, or that systemd does not take, are refuse
   expect(readdirSync(join(directory.path, ".launched"))).toEqual([]);
 });
 
-test("a start is marked before it is ordered, and counts once systemd has accepted it", () => {
+test("an order is marked before it is given, and what it says counts once it was answered", () => {
   directory.write("a.service", "x");
-  directory.beginLaunch("a.service");
-  expect(directory.launched()).toEqual([]);
-  directory.endLaunch("a.service", false);
-  expect(directory.launched()).toEqual([]);
-  directory.beginLaunch("a.service");
-  directory.endLaunch("a.service", true);
-  expect(directory.launched()).toEqual(["a.service"]);
-  expect(directory.list().map((unit) => unit.launched)).toEqual([true]);
+  const launched = () => directory.list()[0]?.launched;
+  directory.beginOrder("a.service", "start");
+  expect([launched(), directory.isLaunched("a.service"), [...directory.marked()]]).toEqual([null, null, ["a.service"]]);
+  directory.endOrder("a.service", false);
+  expect(launched()).toBe(false);
+  directory.beginOrder("a.service", "start");
+  directory.prepare();
+  expect(launched()).toBeNull();
+  directory.beginOrder("a.service", "start");
+  directory.endOrder("a.service", true);
+  expect(launched()).toBe(true);
+  directory.beginOrder("a.service", "stop");
+  expect(launched()).toBeNull();
+  directory.endOrder("a.service", true);
+  expect(launched()).toBe(true);
+  directory.beginOrder("a.service", "stop");
+  directory.endOrder("a.service", false);
+  expect([launched(), [...directory.marked()]]).toEqual([false, []]);
+  directory.beginOrder("a.service", "stop");
+  expect(launched()).toBe(false);
 });
 
 test("folders that somebody took away are made again by the next write", () => {

@@ -6,14 +6,15 @@
  *   /run/flt/units/.fenced/hello.service    empty: the fence stops it (fence.ts)
  *   /run/flt/units/.fence.sh, .fence-fired  the fence's script, and its word that it has begun
  *   /run/flt/units/.tmp/                    files being written
- *   /run/flt/units/.launching/hello.service empty: systemd is being told to start it
+ *   /run/flt/units/.ordering/hello.service  empty: systemd is being told to start or to stop it; whether it heard nobody knows yet
  *
  * Idea. The directory lives as long as systemd's own memory does (both are gone after a reboot), so it is the agent's
  * record of what it did: nothing else has to be asked after a restart of the daemon.
  *
  * Invariants.
  * - A file is there whole or not at all: it is written beside and renamed.
- * - A start for whose mark there is no room is not ordered: the mark is made before it and moved to its place after it.
+ * - An order that is on its way is marked before it is given: one whose answer never comes is given again. What there is no room to
+ *   mark is not ordered; a stop needs none.
  * - Only names of units are read, written or removed, and only in this directory.
  * - A file is never world-writable; systemd reads it as root, anyone may look at it, as in systemd's own directories.
  *
@@ -31,7 +32,7 @@ import { type HeldUnit, UnitManagerError } from "../unit-manager.ts";
 /** NAME_MAX of Linux; systemd itself takes no longer names (UNIT_NAME_MAX). */
 const NAME_MAX_BYTES = 255;
 const LAUNCHED = ".launched";
-const LAUNCHING = ".launching";
+const ORDERING = ".ordering";
 const FENCED = ".fenced";
 const FENCE_SCRIPT = ".fence.sh";
 const FENCE_FIRED = ".fence-fired";
@@ -47,7 +48,7 @@ export class UnitDirectory {
   /** Makes the directory, and removes what an earlier process left half written. */
   prepare(): void {
     this.#guard("prepare", () => {
-      for (const folder of [TEMPORARY, LAUNCHING]) rmSync(join(this.path, folder), { recursive: true, force: true });
+      rmSync(join(this.path, TEMPORARY), { recursive: true, force: true });
       this.#makeFolders();
     });
   }
@@ -61,22 +62,32 @@ export class UnitDirectory {
     return existsSync(this.fileOf(name));
   }
 
-  /** Units that were launched, whether their files are there or not. */
-  launched(): readonly string[] {
-    return this.#guard("read", () => readdirSync(join(this.path, LAUNCHED)).filter(isUnitName));
+  /** Units with a mark of an order, whether their files are there or not. */
+  marked(): ReadonlySet<string> {
+    return this.#guard("read", () => {
+      const marks = [LAUNCHED, ORDERING].flatMap((folder) => readdirSync(join(this.path, folder)));
+      return new Set(marks.filter(isUnitName));
+    });
+  }
+
+  /** null: an order was on its way. */
+  isLaunched(name: string): boolean | null {
+    return this.#has(ORDERING, name) ? null : this.#has(LAUNCHED, name);
   }
 
   list(): readonly HeldUnit[] {
     return this.#guard("read", () => {
-      const launched = new Set(readdirSync(join(this.path, LAUNCHED)));
-      const fenced = new Set(readdirSync(join(this.path, FENCED)));
+      const [launched, ordering, fenced] = [LAUNCHED, ORDERING, FENCED].map((folder) => {
+        return new Set(readdirSync(join(this.path, folder)));
+      }) as [Set<string>, Set<string>, Set<string>];
       const held: HeldUnit[] = [];
       for (const entry of readdirSync(this.path, { withFileTypes: true })) {
         if (!entry.isFile() || !isUnitName(entry.name)) continue;
         const hash = createHash("sha1")
           .update(readFileSync(join(this.path, entry.name)))
           .digest("hex");
-        held.push({ name: entry.name, hash, launched: launched.has(entry.name), fenced: fenced.has(entry.name) });
+        const { name } = entry;
+        held.push({ name, hash, launched: ordering.has(name) ? null : launched.has(name), fenced: fenced.has(name) });
       }
       return held.sort((a, b) => (a.name < b.name ? -1 : 1));
     });
@@ -120,29 +131,33 @@ export class UnitDirectory {
   remove(name: string): void {
     const file = this.fileOf(name);
     this.#guard("write", () => {
-      rmSync(join(this.path, LAUNCHED, name), { force: true });
-      rmSync(join(this.path, FENCED, name), { force: true });
+      for (const folder of [ORDERING, LAUNCHED, FENCED]) rmSync(join(this.path, folder, name), { force: true });
       rmSync(file, { force: true });
     });
   }
 
-  /** Before a start is ordered. */
-  beginLaunch(name: string): void {
-    this.#mark(LAUNCHING, name, true);
+  /** Before a start or a stop is ordered. */
+  beginOrder(name: string, verb: "start" | "stop"): void {
+    this.fileOf(name);
+    const launched = join(this.path, LAUNCHED, name);
+    if (this.#has(ORDERING, name)) return;
+    if (this.#has(LAUNCHED, name)) this.#guard("write", () => renameSync(launched, join(this.path, ORDERING, name)));
+    else if (verb === "start") this.#mark(ORDERING, name, true);
   }
 
-  /** systemd has accepted the start, or has not. */
-  endLaunch(name: string, isAccepted: boolean): void {
+  /** After systemd's answer. */
+  endOrder(name: string, isLaunched: boolean): void {
     this.fileOf(name);
-    const mark = join(this.path, LAUNCHING, name);
+    const mark = join(this.path, ORDERING, name);
     this.#guard("write", () => {
-      if (isAccepted) renameSync(mark, join(this.path, LAUNCHED, name));
+      if (isLaunched && existsSync(mark)) renameSync(mark, join(this.path, LAUNCHED, name));
       else rmSync(mark, { force: true });
     });
   }
 
   setLaunched(name: string, launched: boolean): void {
     this.#mark(LAUNCHED, name, launched);
+    this.#mark(ORDERING, name, false);
   }
 
   setFenced(name: string, fenced: boolean): void {
@@ -150,7 +165,7 @@ export class UnitDirectory {
   }
 
   isFenced(name: string): boolean {
-    return existsSync(join(this.path, FENCED, name));
+    return this.#has(FENCED, name);
   }
 
   /** @returns Its path. */
@@ -166,6 +181,10 @@ export class UnitDirectory {
 
   forgetFired(): void {
     this.#guard("write", () => rmSync(join(this.path, FENCE_FIRED), { force: true }));
+  }
+
+  #has(folder: string, name: string): boolean {
+    return existsSync(join(this.path, folder, name));
   }
 
   #mark(folder: string, name: string, isSet: boolean): void {
@@ -189,7 +208,7 @@ export class UnitDirectory {
   }
 
   #makeFolders(): void {
-    for (const folder of ["", TEMPORARY, LAUNCHED, LAUNCHING, FENCED]) {
+    for (const folder of ["", TEMPORARY, LAUNCHED, ORDERING, FENCED]) {
       mkdirSync(join(this.path, folder), { recursive: true, mode: 0o755 });
     }
   }

@@ -1,0 +1,32 @@
+import { afterEach, expect, setSystemTime, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { systemClock } from "./clock.ts";
+
+afterEach(() => {
+  setSystemTime();
+});
+
+test("now() does not move with the wall clock", () => {
+  const before = systemClock.now();
+  setSystemTime(new Date(Date.now() + 365 * 24 * 3_600_000));
+  expect(systemClock.now() - before).toBeLessThan(60_000);
+  setSystemTime(new Date(0));
+  expect(systemClock.now()).toBeGreaterThanOrEqual(before);
+});
+
+/** Dashboards and lists of events want it. */
+const MAY_READ_WALL_CLOCK = ["src/cli/main.ts", "src/daemon/daemon.ts", "src/platform/metrics.ts"];
+
+test("nothing but a metric and the client read the wall clock: no decision can hang on it", () => {
+  const root = join(import.meta.dir, "../..");
+  const readers = ["src", "raft"].flatMap((folder) => {
+    const files = [...new Bun.Glob(`${folder}/**/*.ts`).scanSync({ cwd: root })];
+    return files.filter((file) => {
+      if (file.endsWith(".test.ts")) return false;
+      const code = readFileSync(join(root, file), "utf8").replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, "");
+      return /\bDate\b[.(]|\bhrtime\b.*CLOCK_REALTIME/.test(code);
+    });
+  });
+  expect(readers.toSorted()).toEqual(MAY_READ_WALL_CLOCK);
+});
