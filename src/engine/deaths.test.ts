@@ -16,6 +16,7 @@ let witnesses: Record<string, "alive" | "silent" | "hangs">;
 let relayed: [string, number][];
 let dead: [string, number][];
 let address: string | undefined;
+let registered: number;
 let watch: DeathWatch;
 
 beforeEach(() => {
@@ -26,6 +27,7 @@ beforeEach(() => {
   relayed = [];
   dead = [];
   address = "10.0.0.1:2380";
+  registered = 5;
   const probe = {
     probe(_address: string, signal: AbortSignal): Promise<"alive" | "silent"> {
       asked.push(clock.now());
@@ -46,6 +48,7 @@ beforeEach(() => {
     probe,
     config,
     selfId: machineId(9),
+    registered: () => registered,
     addressOf: () => address,
     witnessesFor: () => Object.keys(witnesses),
     onDead: (machine) => dead.push([machine, clock.now()]),
@@ -98,7 +101,7 @@ describe("DeathWatch", () => {
     answers = ["hangs"];
     const controller = Promise.withResolvers<"alive">();
     const probe = { probe: () => controller.promise, probeFrom: () => Promise.resolve("silent" as const) };
-    const questions = { probe, addressOf: () => address, witnessesFor: () => [] };
+    const questions = { probe, addressOf: () => address, witnessesFor: () => [], registered: () => registered };
     const options = { clock, log: SILENT_LOG, config, selfId: "", ...questions };
     const stalled = new DeathWatch({ ...options, onDead: (machine) => dead.push([machine, clock.now()]) });
     clock.after(config.probeTimeoutMs + 1, () => controller.resolve("alive"));
@@ -148,6 +151,39 @@ describe("DeathWatch", () => {
     watch.update(new Set());
     await clock.advance(60_000);
     expect([dead, clock.pending]).toEqual([[], 0]);
+  });
+
+  test("half of the machines gone at once: it was the store, and they get longer to come back; one that does not is dead", async () => {
+    address = "";
+    registered = 1;
+    watch.update(new Set([id, machineId(2)]));
+    await clock.advance(4_000);
+    registered = 2;
+    watch.update(new Set([machineId(2)]));
+    await clock.advance(5_999);
+    expect(dead).toEqual([]);
+    await clock.advance(1);
+    expect(dead).toEqual([[machineId(2), 10_000]]);
+    // From then on the next one is an ordinary case again.
+    registered = 3;
+    watch.update(new Set([machineId(3)]));
+    await clock.advance(1_500);
+    expect(dead.at(-1)).toEqual([machineId(3), 11_500]);
+  });
+
+  test("many that are really dead are given up after the longer moment, however often it is looked at", async () => {
+    address = "";
+    registered = 1;
+    const missing = new Set([id, machineId(2)]);
+    for (let second = 0; second < 12; second++) {
+      watch.update(missing);
+      await clock.advance(1_000);
+      for (const [machine] of dead) missing.delete(machine);
+    }
+    expect(dead).toEqual([
+      [id, 10_000],
+      [machineId(2), 10_000],
+    ]);
   });
 
   test("a machine that is registered again is forgotten, also while it is being asked", async () => {

@@ -7,7 +7,8 @@
  * the kernel is asked again meanwhile, for the host may die yet. A machine of which nothing is known, and the
  * engine's own, cannot be asked: they get the grace, too. One that said at its registration that it has no peer port (on an
  * etcd it need not have one) has chosen fleet's way: its lease alone speaks for it. It gets a moment, though: an etcd that hung
- * for a while ends every lease at once when it goes on, and the daemons are back before anybody could tell.
+ * for a while ends every lease at once when it goes on, and the daemons are back before anybody could tell. When half of the
+ * machines or more are missing, it was rather the etcd, or the way to it, that was away: they get a longer moment.
  * Two hosts that do not reach each other say nothing about either. So the last question is put from other machines, too, at the
  * same time: one answer that any of them hears counts.
  * Invariants.
@@ -30,6 +31,9 @@ const SILENCES = 2;
 const SILENCE_PAUSE_MS = 100;
 /** A daemon that lives hears within a heartbeat, of at most a second, that its lease is over, and registers at once. */
 const RETURN_MS = 1_500;
+/** The same when many are missing: the way to the store may have been cut, and is found again by one after the other, within
+ *  the pauses between their tries (a second or two) and TCP's own (1 s, 3 s). */
+const MASS_RETURN_MS = 10_000;
 /** A witness asks as long as we do ourselves; so much longer its word may be under way. */
 const WITNESS_MARGIN_MS = 150;
 /** After a stall of this process the time-out is due together with the answer that waits in its socket: hear that one first. */
@@ -51,6 +55,8 @@ export interface DeathWatchOptions {
   readonly config: DeathWatchConfig;
   /** The machine that this engine runs on. */
   readonly selfId: MachineId;
+  /** How many machines are registered. */
+  readonly registered: () => number;
   /** Peer address; "": the machine has none to be asked at; undefined: nothing is known of it. */
   readonly addressOf: (id: MachineId) => string | undefined;
   /** Peer addresses of a few machines whose daemons can put the question from where they are. */
@@ -61,6 +67,9 @@ export interface DeathWatchOptions {
 export class DeathWatch {
   readonly #options: DeathWatchOptions;
   readonly #watched = new Map<MachineId, AbortController>();
+  #isMass = false;
+  /** Until then no machine is given up for its lease alone. */
+  #leniencyEndsMs = 0;
 
   constructor(options: DeathWatchOptions) {
     this.#options = options;
@@ -68,6 +77,7 @@ export class DeathWatch {
 
   /** Begins to ask for machines that are missing now, and forgets those that are not any more. */
   update(missing: ReadonlySet<MachineId>): void {
+    this.#weigh(missing.size);
     for (const [id, controller] of this.#watched) {
       if (missing.has(id)) continue;
       controller.abort();
@@ -85,6 +95,13 @@ export class DeathWatch {
     this.update(new Set());
   }
 
+  /** Notices when half of the machines or more come to be missing. */
+  #weigh(missing: number): void {
+    const wasMass = this.#isMass;
+    this.#isMass = missing > 0 && missing >= this.#options.registered();
+    if (this.#isMass && !wasMass) this.#leniencyEndsMs = this.#options.clock.now() + MASS_RETURN_MS;
+  }
+
   async #watchOver(id: MachineId, signal: AbortSignal): Promise<void> {
     const verdict = await this.#untilDead(id, signal);
     if (signal.aborted) return;
@@ -99,6 +116,7 @@ export class DeathWatch {
     const address = id === selfId ? undefined : this.#options.addressOf(id);
     if (address === "") {
       await pause(clock, RETURN_MS, signal);
+      if (clock.now() < this.#leniencyEndsMs) await pause(clock, this.#leniencyEndsMs - clock.now(), signal);
       return "its lease is over, and it has no peer port at which its host could be asked";
     }
     const deadline = clock.now() + config.daemonGraceMs;

@@ -94,6 +94,7 @@ export class Engine {
     this.#metrics = options.metrics ?? new EngineMetrics(NO_METRICS);
     this.#deaths = new DeathWatch({
       ...options,
+      registered: () => this.#cluster.registeredCount,
       addressOf: (id) => options.view.address(id),
       witnessesFor: (id) => this.#witnessesFor(id),
       onDead: (id) => {

@@ -243,6 +243,23 @@ hostSuite("an etcd as the store", { hosts: 4, flt: "installed" }, (suite) => {
   );
 
   suite.case(
+    "etcd out of everybody's reach for 15 s: every lease ends, and no unit is touched",
+    async (cluster) => {
+      const hosts = daemonsOf(cluster);
+      const before = await workloadsOf(hosts);
+      await cluster.host("h4").cut();
+      await steadily("the units while etcd is out of reach", 15_000, () => workloadsOf(hosts));
+      expect(await etcd.ctl("get", "--prefix", "--keys-only", `${PREFIX}machine/`)).toBe("");
+      await cluster.host("h4").heal();
+      await allMachines(hosts, 3);
+      await startSleepers(hosts[1] as Host, ["after-cut.service"]);
+      await steadily("the units with etcd again", 6_000, () => workloadsOf(hosts));
+      expect(await workloadsOf(hosts)).toEqual(before);
+    },
+    120_000,
+  );
+
+  suite.case(
     "a machine cut off for longer than its lease: its units are given away, and it stops them when it is back",
     async (cluster) => {
       const hosts = daemonsOf(cluster);
