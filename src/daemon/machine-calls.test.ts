@@ -82,6 +82,8 @@ test.each([
   ["unit.dependencies", { unit: "a.service", direction: "--reverse" }],
   ["unit.dependencies", { unit: "../a.service", direction: "after" }],
   ["machine.usage", { units: ["a b"] }],
+  ["machine.usage", { units: ["web[1"] }],
+  ["machine.usage", { units: ["*".repeat(300)] }],
   ["machine.usage", { units: ["a.service"], intervalMs: 0 }],
   ["machine.usage", { intervalMs: "1000" }],
 ])("%s refuses %p", (method, request) => {

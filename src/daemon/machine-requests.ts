@@ -8,6 +8,7 @@
  */
 import { isPropertyName, PROPERTIES_MAX } from "../model/property-name.ts";
 import { parseUnitName } from "../model/unit-name.ts";
+import { unitSelector } from "../model/unit-pattern.ts";
 import { USAGE_INTERVAL_MAX_MS, USAGE_INTERVAL_MIN_MS, USAGE_UNITS_MAX, type UsageRequest } from "../model/usage.ts";
 
 export interface UnitQuery {
@@ -76,7 +77,7 @@ export function readDependencies(fields: Fields): DependenciesQuery {
 
 export function readUsage({ units = null, intervalMs = null }: Fields): UsageRequest {
   const names = units === null ? null : strings(units, "units", USAGE_UNITS_MAX);
-  for (const name of names ?? []) parseUnitName(name);
+  for (const name of names ?? []) unitSelector(name);
   if (intervalMs === null) return { units: names, intervalMs };
   const isFine =
     typeof intervalMs === "number" && intervalMs >= USAGE_INTERVAL_MIN_MS && intervalMs <= USAGE_INTERVAL_MAX_MS;

@@ -11,6 +11,7 @@
  * @module
  */
 import { compileGlob, type Glob } from "./glob.ts";
+import { parseUnitName, UNIT_NAME_MAX_LENGTH } from "./unit-name.ts";
 
 const PATTERN_CHARACTER = /[*?[]/;
 
@@ -22,6 +23,15 @@ export function isUnitPattern(text: string): boolean {
 export function compileUnitPattern(pattern: string): Glob {
   const { matches } = compileGlob(pattern.replaceAll("\\", "\\\\").replaceAll("[!", "[^"));
   return { pattern, matches };
+}
+
+/** A name stands for itself alone. Throws UnitNameError or GlobError for what is neither a name nor a pattern of one. */
+export function unitSelector(text: string): Glob {
+  if (text.length > UNIT_NAME_MAX_LENGTH || !isUnitPattern(text)) {
+    const { name } = parseUnitName(text);
+    return { pattern: name, matches: (other) => other === name };
+  }
+  return compileUnitPattern(text);
 }
 
 /** Whether one of these patterns describes the text; true when there are none. */

@@ -34,7 +34,7 @@ export interface UsageSample {
 }
 
 export interface UsageRequest {
-  /** null: all that flt holds on the machine. */
+  /** Names and patterns; null: all that flt holds on the machine. */
   readonly units: readonly string[] | null;
   /** null: one sample. */
   readonly intervalMs: number | null;

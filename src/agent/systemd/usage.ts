@@ -15,7 +15,9 @@ import { readdirSync } from "node:fs";
 import type { Clock } from "../../lib/clock.ts";
 import { encodeText } from "../../lib/text.ts";
 import { pause } from "../../lib/wait.ts";
+import type { Glob } from "../../model/glob.ts";
 import { isUnitName } from "../../model/unit-name.ts";
+import { matchesSome, unitSelector } from "../../model/unit-pattern.ts";
 import type { UnitUsage, Usage, UsageRequest, UsageSample } from "../../model/usage.ts";
 import { UnitManagerError } from "../unit-manager.ts";
 import { Bus, type BusKind, BusRefusal } from "./bus.ts";
@@ -51,6 +53,7 @@ export async function* usageSamples(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const { clock } = options;
+  const wanted = (request.units ?? []).map(unitSelector);
   if (signal.aborted) return;
   const bus = await connect(options);
   const close = (): void => bus.close();
@@ -58,7 +61,7 @@ export async function* usageSamples(
   try {
     for (;;) {
       const atMs = clock.now();
-      const sample = await takeSample(bus, options, request);
+      const sample = await takeSample(bus, options, wanted);
       if (signal.aborted) return;
       yield encodeText(`${JSON.stringify({ atMs, ...sample })}\n`);
       if (request.intervalMs === null) return;
@@ -89,7 +92,7 @@ async function connect({ scope, clock }: UsageOptions): Promise<Bus> {
 async function takeSample(
   bus: Bus,
   options: UsageOptions,
-  { units }: UsageRequest,
+  selectors: readonly Glob[],
 ): Promise<Omit<UsageSample, "atMs">> {
   const [rows] = await bus.call({
     ...MANAGER,
@@ -99,7 +102,7 @@ async function takeSample(
   });
   const running = new Set((rows as readonly string[][]).map(([name]) => name));
   const wanted = heldUnits(options.unitsDirectory).filter((name) => {
-    return running.has(name) && (units === null || units.includes(name));
+    return running.has(name) && matchesSome(selectors, name);
   });
   const [total, ...used] = await Promise.all([ROOT_SLICE, ...wanted].map((name) => readUsage(bus, name)));
   return { total: total ?? {}, units: wanted.map((name, index): UnitUsage => ({ name, ...used[index] })) };

@@ -300,7 +300,12 @@ const REST: readonly Route[] = [
         description: ABOUT_USAGE,
         query: [
           { name: "machineID", type: "string", description: "Only on this machine; may repeat", repeated: true },
-          { name: "unitName", type: "string", description: "Only of this unit; may repeat", repeated: true },
+          {
+            name: "unitName",
+            type: "string",
+            description: "Only of this unit, or pattern; may repeat",
+            repeated: true,
+          },
           { name: "follow", type: "boolean", description: "Go on with a sample a machine in each interval" },
           { name: "intervalMs", type: "integer", description: "From 250 to 60,000; 2,000 unless told" },
         ],

@@ -189,6 +189,7 @@ describe("usage", () => {
     "/usage?intervalMs=60001",
     "/usage?follow=maybe",
     "/usage?unitName=--help",
+    "/usage?unitName=web[1",
     "/units/a.service/properties?property=--all",
     "/units/a.service/properties?property=Id&property=a%20b",
     "/units/a.service/dependencies?direction=sideways",

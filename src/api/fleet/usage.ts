@@ -17,7 +17,7 @@ import { textLines } from "../../lib/lines.ts";
 import { reasonOf } from "../../lib/log.ts";
 import { encodeText } from "../../lib/text.ts";
 import { pause } from "../../lib/wait.ts";
-import { parseUnitName } from "../../model/unit-name.ts";
+import { unitSelector } from "../../model/unit-pattern.ts";
 import {
   parseUsageSample,
   USAGE_INTERVAL_MAX_MS,
@@ -69,7 +69,7 @@ function readRequest({ query }: Call): UsageRequest {
   if (units.length > USAGE_UNITS_MAX) {
     throw new ApiError("bad-request", `Cannot watch ${units.length} units by name: at most ${USAGE_UNITS_MAX}, or all`);
   }
-  for (const name of units) parseUnitName(name);
+  for (const unit of units) unitSelector(unit);
   const intervalMs = queryInteger(query, "intervalMs", DEFAULT_INTERVAL_MS, USAGE_INTERVAL_MAX_MS);
   if (intervalMs < USAGE_INTERVAL_MIN_MS) {
     throw new ApiError("bad-request", `Cannot take a sample each ${intervalMs} ms: at least ${USAGE_INTERVAL_MIN_MS}`);

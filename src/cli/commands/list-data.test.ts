@@ -120,6 +120,8 @@ describe("narrowed", () => {
     expect(world.requests).toContain(`GET /flt/v1/state?machineID=${M2}`);
     expect(await units("--machine=113f16a7.../172.17.8.103")).toEqual(["a.service", "b.timer", "everywhere.service"]);
     expect(await units("-M", "172.17.8.104")).toEqual(["everywhere.service"]);
+    world.fleet.addMachine("3".repeat(32), "172.17.8.105");
+    world.fleet.setReport({ name: "everywhere.service", machineId: "3".repeat(32) });
     expect(await units("-M", "113f", "-M", "2222", "e*")).toHaveLength(2);
     expect(await files("-M", "113f")).toEqual(["a.service", "b.timer"]);
     const machines = await world.run("list-machines", "--no-legend", "--fields=ip", "-M", "2222");

@@ -7,6 +7,7 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { CliWorld, M1, M2 } from "../../../test/fakes/cli-world.ts";
 import { settle } from "../../../test/fakes/manual-clock.ts";
 import { encodeText } from "../../lib/text.ts";
+import { matchesSome, unitSelector } from "../../model/unit-pattern.ts";
 import type { UnitUsage } from "../../model/usage.ts";
 
 const MIB = 1_048_576;
@@ -30,7 +31,7 @@ beforeEach(() => {
     open += 1;
     try {
       for (let count = 1; !signal.aborted; count++) {
-        const all = speak(id, count).filter(({ name }) => units === null || units.includes(name));
+        const all = speak(id, count).filter(({ name }) => units === null || matchesSome(units.map(unitSelector), name));
         const total = { cpuNs: count * 1e9, tasks: 99 };
         yield encodeText(`${JSON.stringify({ atMs: world.clock.now(), total, units: all })}\n`);
         await new Promise<void>((resolve) => {

@@ -7,14 +7,14 @@
  * @module
  */
 import type { Timer } from "../../lib/clock.ts";
-import { compileUnitPattern, isUnitPattern, matchesSome } from "../../model/unit-pattern.ts";
+import { mangleUnitName } from "../../model/unit-name.ts";
+import { isUnitPattern, unitSelector } from "../../model/unit-pattern.ts";
 import { USAGE_INTERVAL_MAX_MS, USAGE_INTERVAL_MIN_MS } from "../../model/usage.ts";
 import { CliError, type Command, type CommandContext, EXIT_OK } from "../command.ts";
-import { unitArguments } from "../resolve.ts";
 import { Screen } from "../top/screen.ts";
 import { UsageBook } from "../top/usage-book.ts";
 import { SORT_KEYS, type SortKey, sortUnits, type UsagePicture, usageJson, usageLines } from "../top/usage-view.ts";
-import { argumentPatterns, machineFilter } from "./filters.ts";
+import { machineFilter } from "./filters.ts";
 import { MACHINE_FILTER_FLAG } from "./shared-flags.ts";
 
 export const top: Command = {
@@ -67,8 +67,7 @@ interface Wish {
   /** 0: without end. */
   readonly iterations: number;
   readonly isJson: boolean;
-  readonly isWanted: (unit: string) => boolean;
-  /** For the machines to narrow it; none: all. */
+  /** Names and patterns; none: all. */
   readonly units: readonly string[];
 }
 
@@ -83,25 +82,21 @@ function readWish({ args, flags }: CommandContext): Wish {
   }
   const output = flags.text("output");
   if (output !== "text" && output !== "json") throw new CliError(`Unknown output "${output}": use text or json`);
-  for (const arg of args) if (isUnitPattern(arg)) compileUnitPattern(arg);
-  const patterns = argumentPatterns(args);
+  const units = args.map((arg) => (isUnitPattern(arg) ? arg : mangleUnitName(arg)));
+  for (const unit of units) unitSelector(unit);
   return {
     sort,
     delayMs: Math.round(delayMs),
     iterations: flags.count("iterations"),
     isJson: output === "json",
-    isWanted: (unit) => matchesSome(patterns, unit),
-    units: args.some(isUnitPattern) ? [] : unitArguments(args).map(({ name }) => name),
+    units,
   };
 }
 
-function pictureOf(book: UsageBook, wish: Wish, sort: SortKey): UsagePicture {
+function pictureOf(book: UsageBook, sort: SortKey): UsagePicture {
   return {
     machines: book.machines(),
-    units: sortUnits(
-      book.units().filter(({ name }) => wish.isWanted(name)),
-      sort,
-    ),
+    units: sortUnits(book.units(), sort),
   };
 }
 
@@ -119,7 +114,7 @@ async function runBatch(
   let printed = 0;
   const print = (): void => {
     book.forgetStale(clock.now());
-    const picture = pictureOf(book, wish, wish.sort);
+    const picture = pictureOf(book, wish.sort);
     const { machines, units } = usageLines(picture, context.flags.isOn("full"));
     const text = wish.isJson ? usageJson(picture) : [...machines, "", ...units].join("\n");
     out(`${printed > 0 && !wish.isJson ? "\n" : ""}${text}\n`);
@@ -166,7 +161,7 @@ async function runScreen(context: CommandContext, wish: Wish, ids: readonly stri
     timer?.cancel();
     timer = null;
     book.forgetStale(clock.now());
-    const { machines, units } = usageLines(pictureOf(book, wish, sort), context.flags.isOn("full"));
+    const { machines, units } = usageLines(pictureOf(book, sort), context.flags.isOn("full"));
     const bold = (lines: readonly string[]): string[] =>
       lines.map((line, at) => context.paint(at === 0 ? "bold" : null, line));
     screen.draw([...bold(machines), "", ...bold(units)], `by ${sort}   q quit  c cpu  m memory  t tasks  n name`);
