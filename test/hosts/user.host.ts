@@ -7,11 +7,12 @@ import { expect } from "bun:test";
 import { readFile } from "node:fs/promises";
 import { sleeper } from "./lib/fleet.ts";
 import type { Host } from "./lib/host.ts";
+import { readmeBlock } from "./lib/readme.ts";
 import type { Outcome } from "./lib/shell.ts";
 import { hostSuite } from "./lib/suite.ts";
 import { eventually } from "./lib/wait.ts";
 
-const EXAMPLE = `${import.meta.dir}/../../examples/flt-user.service`;
+const EXAMPLES = `${import.meta.dir}/../../examples`;
 const UID = "1000";
 const HOME = "/home/alice";
 const RUNTIME = `/run/user/${UID}`;
@@ -85,9 +86,32 @@ hostSuite("a user's own flt", { hosts: 1, flt: "installed" }, (suite) => {
     expect(await mustAlice(host, "ls", `${HOME}/.local/share/flt`)).toContain("raft.db");
   });
 
+  suite.case("what the README says of laptops, word by word", async (cluster) => {
+    const host = cluster.host("h1");
+    await write(host, `${HOME}/examples/hello.service`, await readFile(`${EXAMPLES}/hello.service`, "utf8"));
+    const [daemon = "", start = "", journal = "", ...others] = readmeBlock("Without root, on a laptop", 0)
+      .trim()
+      .split("\n");
+    expect(others).toEqual([]);
+    // Her shell's, which ends its children with itself.
+    const running = alice(host, "timeout", "-s", "INT", "8", "sh", "-c", `cd; ${daemon.replace(/&.*$/, "")}`);
+    await eventually("her machine", 4_000, async () => {
+      return (await alice(host, "flt", "list-machines", "--no-legend")).code === 0;
+    });
+    expect(await mustAlice(host, "sh", "-c", `cd; ${start}`)).toMatch(/^Unit hello\.service launched on /m);
+    const followed = await alice(host, "timeout", "-s", "INT", "2", ...journal.split(" "));
+    expect(followed.stdout).toContain("Hello");
+    await mustAlice(host, "flt", "destroy", "hello.service");
+    expect((await running).stderr).toContain("Stopped");
+  });
+
   suite.case("examples/flt-user.service: everything is hers, nothing is root's", async (cluster) => {
     const host = cluster.host("h1");
-    await write(host, `${HOME}/.config/systemd/user/flt.service`, await readFile(EXAMPLE, "utf8"));
+    await write(
+      host,
+      `${HOME}/.config/systemd/user/flt.service`,
+      await readFile(`${EXAMPLES}/flt-user.service`, "utf8"),
+    );
     await systemctl(host, "enable", "--now", "flt.service");
     const pid = await property(host, "flt.service", "MainPID");
     expect((await host.mustRun(["stat", "-c", "%u", `/proc/${pid}`])).trim()).toBe(UID);

@@ -19,6 +19,7 @@ export interface ExecOptions {
   readonly timeoutMs?: number;
   readonly stdin?: string;
   readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
 }
 
 export const BARE_ENVIRONMENT: Readonly<Record<string, string>> = {
@@ -57,6 +58,7 @@ export async function exec(command: readonly string[], options: ExecOptions = {}
   const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
   const child = Bun.spawn([...command], {
     env: { ...BARE_ENVIRONMENT, ...options.env },
+    ...(options.cwd !== undefined && { cwd: options.cwd }),
     stdin: options.stdin === undefined ? "ignore" : new Blob([options.stdin]),
     stdout: "pipe",
     stderr: "pipe",

@@ -23,7 +23,8 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 AllowAgentForwarding yes
 AuthorizedKeysFile ${HOME}/authorized_keys
-SetEnv PATH=/usr/local/bin:/usr/bin:/bin
+SetEnv PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+Subsystem sftp internal-sftp
 `;
 
 /** Makes a key pair for the host's root and returns the public half. */
