@@ -8,6 +8,7 @@ import { expect } from "bun:test";
 import type { Cluster } from "./lib/cluster.ts";
 import { leaderOf, sleeper, statesOf, waitActive, writeUnits } from "./lib/fleet.ts";
 import type { Host } from "./lib/host.ts";
+import { readmeBlock } from "./lib/readme.ts";
 import { hostSuite } from "./lib/suite.ts";
 import { eventually } from "./lib/wait.ts";
 
@@ -253,9 +254,7 @@ hostSuite("systemctl's manners", { hosts: 2 }, (suite) => {
 
   suite.case("the examples of README, In the shell", async (cluster) => {
     const host = cluster.host("h1");
-    const readme = await Bun.file(`${import.meta.dir}/../../README.md`).text();
-    const [, block = ""] = /^## In the shell$[\s\S]*?^```sh$([\s\S]*?)^```$/m.exec(readme) ?? [];
-    const examples = block
+    const examples = readmeBlock("In the shell", 0)
       .split("\n")
       .map((text) => text.replace(/ +#.*/, ""))
       .filter((text) => text !== "");
