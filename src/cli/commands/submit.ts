@@ -14,5 +14,6 @@ export const submit: Command = {
   description: "What exists already is left as it is, with a warning when the local file differs.",
   examples: ["submit hello.service", "submit myservice/*", "submit --replace web@.service"],
   flags: UPLOAD_FLAGS,
+  takesFiles: true,
   run: (context) => bringUp(context, { verb: null, state: null, doing: "submitting", replaceable: ["inactive"] }),
 };

@@ -40,6 +40,11 @@ export interface ClusterNames {
 /** Flags whose names say more than what stands for their values. */
 const NAMES_OF_FLAGS: Readonly<Record<string, string>> = { state: "STATE", machine: "MACHINE", unit: "UNIT" };
 
+/** What nobody but the user can know. */
+export const NOT_COMPLETED: ReadonlySet<string> = new Set([
+  ...["N", "PORT", "SECONDS", "URL", "HOST[:PORT]", "NAME", "API", "PREFIX", "LIST"],
+]);
+
 const NOTHING: Completion = { candidates: [], takesFiles: false };
 const FILES: Completion = { candidates: [], takesFiles: true };
 const DAEMON: Candidate = { value: "daemon", help: "Run a machine of the cluster" };
@@ -54,11 +59,10 @@ export async function complete(
   if (words.length > 1 && words[0] === "daemon") return daemonFlags(words.at(-2) ?? "", current);
   const place = findPlace(words.slice(0, -1), commands);
   const found = await candidatesAt(place, current, commands, names);
-  const isGiven = new Set(place.args);
-  return {
-    ...found,
-    candidates: found.candidates.filter(({ value }) => value.startsWith(current) && !isGiven.has(value)),
-  };
+  // What is there already is of no use twice.
+  const seen = new Set(place.args);
+  const isNew = ({ value }: Candidate): boolean => !seen.has(value) && seen.add(value) === seen;
+  return { ...found, candidates: found.candidates.filter((each) => each.value.startsWith(current) && isNew(each)) };
 }
 
 interface Place {
@@ -176,6 +180,7 @@ async function ofPlaceholder(placeholder: string, names: ClusterNames): Promise<
   const candidates: Candidate[] = [];
   let takesFiles = false;
   for (const word of placeholder.split("|")) {
+    if (NOT_COMPLETED.has(word)) continue;
     if (/^(UNIT|PATTERN)/.test(word)) candidates.push(...(await names.units()));
     else if (/^(MACHINE|ID)/.test(word)) candidates.push(...(await names.machines()));
     else if (/^STATE/.test(word)) candidates.push(...(await names.states()));

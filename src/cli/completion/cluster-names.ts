@@ -12,8 +12,8 @@ import type { Clock } from "../../lib/clock.ts";
 import type { Candidate, ClusterNames } from "./candidates.ts";
 
 const LIMIT_MS = 1_000;
-/** systemd's, which a cluster at rest does not show. */
-const ACTIVE_STATES = ["active", "reloading", "inactive", "failed", "activating", "deactivating"];
+/** systemd's and the cluster's own, also those that nothing is in now. */
+const STATES = ["active", "reloading", "inactive", "failed", "activating", "deactivating", "loaded", "launched"];
 
 interface Seen {
   readonly units: Map<string, Candidate>;
@@ -36,7 +36,7 @@ export function clusterNames(client: FleetClient | null, clock: Clock, signal: A
 }
 
 async function lookAround(client: FleetClient | null, clock: Clock, signal: AbortSignal): Promise<Seen> {
-  const seen: Seen = { units: new Map(), machines: new Map(), states: new Set(ACTIVE_STATES) };
+  const seen: Seen = { units: new Map(), machines: new Map(), states: new Set(STATES) };
   if (client === null) return seen;
   const limit = new AbortController();
   const timer = clock.after(LIMIT_MS, () => limit.abort());

@@ -7,7 +7,7 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { CliWorld, M1, M2 } from "../../../test/fakes/cli-world.ts";
 import { CONFIG_OPTIONS, flagName } from "../../config/table.ts";
 import { COMMANDS } from "../commands/index.ts";
-import { argumentPlaces } from "./candidates.ts";
+import { argumentPlaces, NOT_COMPLETED } from "./candidates.ts";
 import { SHELLS } from "./scripts.ts";
 
 const HELLO = "[Service]\nExecStart=/bin/true\n";
@@ -70,7 +70,10 @@ describe("words", () => {
     expect(await offered("status ")).toEqual(["hello.service", "web@1.service"]);
     expect(await offered("statu hello.service ")).toEqual(["web@1.service"]);
     expect(await offered("stop h")).toEqual(["hello.service"]);
-    expect(await offered("start we")).toEqual([":files", "web@1.service"]);
+    for (const command of ["start", "load", "submit"]) {
+      expect(await offered(`${command} we`)).toEqual([":files", "web@1.service"]);
+    }
+    expect(await offered("events he")).toEqual(["hello.service"]);
     expect(await offered("verify hello.service ")).toEqual([]);
     expect(await offered("fd-forward ")).toEqual([":files"]);
   });
@@ -135,6 +138,24 @@ test("completion SHELL: a script each; another shell is refused", async () => {
     err: 'Cannot print a completion: "tcsh" is not known; there are bash, zsh, fish\n',
   });
   expect((await world.run("completion")).err).toContain("no shell is named");
+});
+
+test("what stands for a value in the help is known here: it is completed, or it is the user's alone", async () => {
+  const asked: string[] = [];
+  for (const command of COMMANDS) {
+    const values = command.flags.flatMap(({ name, value }) => (value === undefined ? [] : [`--${name}=`]));
+    for (const [index, place] of argumentPlaces(command.usage).entries()) {
+      if (place === "COMMAND..." && command.takesCommand === true) continue;
+      const line = `${command.name} ${"x ".repeat(index)}`;
+      if ((await offered(line)).length === 0) asked.push(place);
+    }
+    for (const flag of values) {
+      const { value = "" } = command.flags.find(({ name }) => flag === `--${name}=`) ?? {};
+      const isKnown = NOT_COMPLETED.has(value) || (await offered(`${command.name} ${flag.slice(0, -1)} `)).length > 0;
+      if (!isKnown) asked.push(`${command.name} ${flag}${value}`);
+    }
+  }
+  expect(asked).toEqual([]);
 });
 
 test("argumentPlaces", () => {
