@@ -189,6 +189,17 @@ describe("on a terminal", () => {
     expect(open).toBe(0);
   });
 
+  test("headings are bold, cut or not", async () => {
+    delete world.environment.NO_COLOR;
+    world.environment.TERM = "xterm";
+    world.terminal.columns = 12;
+    const running = world.start(["top"]);
+    await pass(1);
+    expect(lines(running.said.out).slice(0, 2)).toEqual(["\x1b[1mMACHINE    \x1b[0m", "113f16a7..."]);
+    world.terminal.type("q");
+    await running.done;
+  });
+
   test("what does not fit is counted", async () => {
     world.terminal.rows = 7;
     world.terminal.columns = 40;

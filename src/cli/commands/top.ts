@@ -11,7 +11,7 @@ import { mangleUnitName } from "../../model/unit-name.ts";
 import { isUnitPattern, unitSelector } from "../../model/unit-pattern.ts";
 import { USAGE_INTERVAL_MAX_MS, USAGE_INTERVAL_MIN_MS } from "../../model/usage.ts";
 import { CliError, type Command, type CommandContext, EXIT_OK } from "../command.ts";
-import { Screen } from "../top/screen.ts";
+import { Screen, type ScreenLine } from "../top/screen.ts";
 import { UsageBook } from "../top/usage-book.ts";
 import { SORT_KEYS, type SortKey, sortUnits, type UsagePicture, usageJson, usageLines } from "../top/usage-view.ts";
 import { machineFilter } from "./filters.ts";
@@ -162,23 +162,25 @@ async function runScreen(context: CommandContext, wish: Wish, ids: readonly stri
     timer = null;
     book.forgetStale(clock.now());
     const { machines, units } = usageLines(pictureOf(book, sort), context.flags.isOn("full"));
-    const bold = (lines: readonly string[]): string[] =>
-      lines.map((line, at) => context.paint(at === 0 ? "bold" : null, line));
-    screen.draw([...bold(machines), "", ...bold(units)], `by ${sort}   q quit  c cpu  m memory  t tasks  n name`);
+    const headed = (lines: readonly string[]): ScreenLine[] =>
+      lines.map((text, at) => ({ text, tone: at === 0 ? "bold" : null }));
+    screen.draw(
+      [...headed(machines), { text: "", tone: null }, ...headed(units)],
+      `by ${sort}   q quit  c cpu  m memory  t tasks  n name`,
+    );
   };
-  terminal.readKeys(
-    (key) => {
-      if (QUIT_KEYS.has(key)) end.abort();
-      const chosen = SORT_BY_KEY[key];
-      if (chosen === undefined) return;
-      sort = chosen;
-      draw();
-    },
-    AbortSignal.any([signal, end.signal]),
-  );
-  draw();
+  const onKey = (key: string): void => {
+    if (QUIT_KEYS.has(key)) end.abort();
+    const chosen = SORT_BY_KEY[key];
+    if (chosen === undefined) return;
+    sort = chosen;
+    draw();
+  };
+  const over = AbortSignal.any([signal, end.signal]);
   try {
-    for await (const event of context.client.usage(usageRequest(wish, ids), AbortSignal.any([signal, end.signal]))) {
+    terminal.readKeys(onKey, over);
+    draw();
+    for await (const event of context.client.usage(usageRequest(wish, ids), over)) {
       book.take(event, clock.now());
       timer ??= clock.after(DRAW_AFTER_MS, draw);
     }

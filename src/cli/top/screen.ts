@@ -7,6 +7,12 @@
  * @module
  */
 import type { CommandContext } from "../command.ts";
+import type { Tone } from "../output/colour.ts";
+
+export interface ScreenLine {
+  readonly text: string;
+  readonly tone: Tone | null;
+}
 
 const ENTER = "\x1b[?1049h\x1b[?25l";
 const LEAVE = "\x1b[?25h\x1b[?1049l";
@@ -23,14 +29,16 @@ export class Screen {
   }
 
   /** Cuts what does not fit; the last line is for `footer`. */
-  draw(lines: readonly string[], footer: string): void {
-    const { terminal } = this.#context.world;
+  draw(lines: readonly ScreenLine[], footer: string): void {
+    const { paint, world } = this.#context;
+    const { terminal } = world;
     const { columns, rows } = terminal.size();
     const room = Math.max(1, rows - 1);
-    const shown = lines.slice(0, room).map((line) => cut(line, columns));
+    // Painted after it is cut: what ends a colour must not be cut off.
+    const shown = lines.slice(0, room).map(({ text, tone }) => paint(tone, cut(text, columns)));
     const rest = lines.length > room ? ` (${lines.length - room} more)` : "";
     const text = shown.map((line) => `${line}${END_OF_LINE}`).join("");
-    this.#context.world.out(`${HOME}${text}${CLEAR_BELOW}${this.#context.paint("faint", cut(footer + rest, columns))}`);
+    world.out(`${HOME}${text}${CLEAR_BELOW}${paint("faint", cut(footer + rest, columns))}`);
   }
 
   close(): void {
