@@ -174,7 +174,7 @@ export class TcpTransport implements Transport {
   #refusalOf(hello: Hello): string | null {
     const { self, clusterId } = this.#options;
     if (hello.version !== PROTOCOL_VERSION) {
-      return `it speaks version ${hello.version} of the protocol, this node version ${PROTOCOL_VERSION}`;
+      return `it speaks version ${hello.version} of the protocol, this node version ${PROTOCOL_VERSION}: upgrade the older of the two`;
     }
     if (hello.clusterId !== clusterId) return `it belongs to cluster "${hello.clusterId}", this node to "${clusterId}"`;
     if (hello.to !== self) return `it looks for node ${hello.to}, this is node ${self}; check the addresses`;

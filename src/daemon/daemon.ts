@@ -17,6 +17,7 @@ import type { SystemdScope } from "../agent/systemd/index.ts";
 import { createFleetApi } from "../api/fleet/index.ts";
 import type { FltConfig } from "../config/table.ts";
 import { DEFAULT_ENGINE_CONFIG, Engine, EngineMetrics } from "../engine/index.ts";
+import { FORMAT_LEVEL } from "../lib/format.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
 import type { Gauge } from "../lib/metrics.ts";
 import { VERSION } from "../lib/version.ts";
@@ -107,8 +108,8 @@ export class Daemon {
     const kv = new MeasuredKv(parts.store.kv, this.#metrics, systemClock);
     this.#kv = kv;
     this.#keys = new Keys(config.etcdKeyPrefix);
-    this.#view = new RegistryView({ kv, keys: this.#keys, clock: systemClock, log });
-    measureDaemon(this.#metrics, this.#view);
+    this.#view = new RegistryView({ kv, keys: this.#keys, clock: systemClock, log, onNewer: onFatal });
+    measureDaemon(this.#metrics, this.#view, parts.store.voters);
     parts.store.measure(this.#metrics);
     this.#agent = new Agent({
       registry: new KvAgentRegistry(kv, this.#keys, log, this.#guard()),
@@ -138,7 +139,9 @@ export class Daemon {
     const inspector = systemInspector(scope, this.#config.unitsDirectory);
     const addressOf = (id: MachineId) => this.#view.address(id) ?? "";
     const witness = witnessHandlers({ probe: probeHost, clock: systemClock, addressOf });
-    await store.start(new Map([...machineHandlers(inspector), ...witness]));
+    await store.start(new Map([...machineHandlers(inspector), ...witness]), () =>
+      this.#view.clusterLevel(this.#parts.store.voters),
+    );
     store.onMayLead(() => this.#lead());
     const machineCalls = new DaemonMachineCalls({
       self: this.#options.machineId,
@@ -293,6 +296,7 @@ export class Daemon {
       metadata: this.#config.metadata,
       version: VERSION,
       peerAddress: this.#place.peer?.advertise ?? "",
+      format: FORMAT_LEVEL,
     };
   }
 

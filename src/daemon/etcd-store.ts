@@ -119,6 +119,9 @@ export class EtcdStore implements DaemonStore {
     );
   }
 
+  readonly voters: readonly string[] = [];
+
+  /** Commands are etcd's: its members know them all. */
   async start(handlers: ReadonlyMap<string, CallHandler>): Promise<void> {
     await this.#listen();
     this.#identifying = this.#identify(handlers);

@@ -14,8 +14,13 @@ import type { RegistryView } from "../registry/index.ts";
 import type { StoreMachine } from "../replica/index.ts";
 
 /** Has the process and its view of the registry tell how they are. */
-export function measureDaemon(metrics: Metrics, view: RegistryView): void {
+export function measureDaemon(metrics: Metrics, view: RegistryView, voters: readonly string[]): void {
   measureProcess(metrics, VERSION);
+  metrics.read(
+    { name: "flt_cluster_format_level", help: "Newest format that every machine of the cluster reads." },
+    "gauge",
+    () => view.clusterLevel(voters).level,
+  );
   metrics.read(
     { name: "flt_registry_view_revision", help: "Revision up to which this daemon's view of the registry has come." },
     "gauge",

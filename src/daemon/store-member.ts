@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { type LogStorage, RaftNode, type Transport } from "#raft";
 import { openSqliteLog, TcpTransport } from "#raft/adapters";
 import type { CallHandler } from "../lib/calls.ts";
+import { type ClusterLevel, FIRST_LEVEL } from "../lib/format.ts";
 import type { Log } from "../lib/log.ts";
 import type { Metrics } from "../lib/metrics.ts";
 import { CallsClient } from "../platform/calls-client.ts";
@@ -59,6 +60,7 @@ export class StoreMember implements DaemonStore {
   readonly #storage: LogStorage;
   readonly #transport: TcpTransport | null;
   #listener: PeerListener | null = null;
+  #clusterLevel: () => ClusterLevel = () => ({ level: FIRST_LEVEL, because: "this daemon, which has not started yet" });
 
   private constructor(options: StoreMemberOptions, storage: LogStorage) {
     this.#options = options;
@@ -91,7 +93,15 @@ export class StoreMember implements DaemonStore {
       },
     );
     this.calls = new CallsClient({ clusterId, dial: dialPeer });
-    this.kv = new ReplicaKv({ raft: this.raft, machine, calls: this.calls, members, clock: systemClock, log });
+    this.kv = new ReplicaKv({
+      raft: this.raft,
+      machine,
+      calls: this.calls,
+      members,
+      clock: systemClock,
+      log,
+      clusterLevel: () => this.#clusterLevel(),
+    });
   }
 
   /** Opens the disk; nothing runs yet. */
@@ -104,9 +114,14 @@ export class StoreMember implements DaemonStore {
     return new StoreMember(options, storage);
   }
 
+  get voters(): readonly string[] {
+    return [...(this.#options.members?.members.values() ?? [])];
+  }
+
   /** @param handlers Other rooms' methods on the peer port. */
-  async start(handlers: ReadonlyMap<string, CallHandler>): Promise<void> {
+  async start(handlers: ReadonlyMap<string, CallHandler>, clusterLevel: () => ClusterLevel): Promise<void> {
     const { peer, clusterId, log } = this.#options;
+    this.#clusterLevel = clusterLevel;
     await this.raft.start();
     const transport = this.#transport;
     if (peer === null || transport === null) return;

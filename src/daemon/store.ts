@@ -9,6 +9,7 @@
  * @module
  */
 import type { CallHandler, Calls } from "../lib/calls.ts";
+import type { ClusterLevel } from "../lib/format.ts";
 import type { Metrics } from "../lib/metrics.ts";
 import type { MachineId } from "../model/machine.ts";
 import type { EngineTerm, Keys, RegistryView } from "../registry/index.ts";
@@ -41,8 +42,13 @@ export interface DaemonStore {
   /** Why the registry cannot be read, for an operator; null: nothing is wrong here. */
   readonly trouble: string | null;
   measure(metrics: Metrics): void;
-  /** @param handlers What this daemon answers when another one asks. */
-  start(handlers: ReadonlyMap<string, CallHandler>): Promise<void>;
+  /** Peer addresses of the members that apply what is written; none where somebody else's store does. */
+  readonly voters: readonly string[];
+  /**
+   * @param handlers What this daemon answers when another one asks.
+   * @param clusterLevel What may be written so that every member can apply it.
+   */
+  start(handlers: ReadonlyMap<string, CallHandler>, clusterLevel: () => ClusterLevel): Promise<void>;
   /** Lets others take over whatever this daemon leads in the store itself, before stop(). */
   handOver(): Promise<void>;
   stop(): Promise<void>;

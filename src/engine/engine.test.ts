@@ -219,10 +219,10 @@ describe("global units", () => {
 test("a job that cannot be read keeps its place and its file, and the engine goes on with the others", async () => {
   const world = await new EngineWorld().start();
   await world.join(1);
-  await world.launch("newer.service", "Conflicts=x*");
+  await world.launch("damaged.service", "Conflicts=x*");
   const before = await world.dump();
-  const key = world.keys.job("newer.service");
-  const value = encodeText('{"v":2,"file":"elsewhere"}');
+  const key = world.keys.job("damaged.service");
+  const value = encodeText('{"v":1,"file":"elsewhere"}');
   await world.local.txn({ compare: [], success: [{ op: "put", key, value }], failure: [] });
   // The engine would never come to rest here.
   await world.pass(10_000, [1]);
@@ -233,9 +233,9 @@ test("a job that cannot be read keeps its place and its file, and the engine goe
   for (const kept of Object.keys(before).filter((name) => /^(schedule|unit)/.test(name))) {
     expect(after[kept]).toBe(before[kept] ?? "");
   }
-  expect(world.log.filter((line) => line.startsWith('Gave up on "newer.service"'))).toHaveLength(1);
-  await world.destroy("newer.service");
+  expect(world.log.filter((line) => line.startsWith('Gave up on "damaged.service"'))).toHaveLength(1);
+  await world.destroy("damaged.service");
   await world.pass(10_000, [1]);
-  expect(Object.keys(await world.dump()).filter((name) => name.includes("newer.service"))).toEqual([]);
+  expect(Object.keys(await world.dump()).filter((name) => name.includes("damaged.service"))).toEqual([]);
   await world.stop();
 });

@@ -143,7 +143,15 @@ function registrationOf(digit: number) {
   const metadata: Record<string, string> = digit === 1 ? { k: "1" } : {};
   const publicIp = `10.0.0.${digit}`;
   const identity = `identity-${digit}`;
-  return { id: machineId(digit), identity, publicIp, metadata, version: "", peerAddress: `${publicIp}:2380` };
+  return {
+    id: machineId(digit),
+    identity,
+    publicIp,
+    metadata,
+    version: "",
+    peerAddress: `${publicIp}:2380`,
+    format: 1,
+  };
 }
 
 /** As agents do it: a daemon whose lease is over registers again. */

@@ -13,6 +13,7 @@
 import type { Socket } from "node:net";
 import type { CallHandler } from "../lib/calls.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
+import { VERSION } from "../lib/version.ts";
 import {
   CALL_VERSION,
   decodeFields,
@@ -132,7 +133,7 @@ class ServedConnection {
     }
     if (version !== String(CALL_VERSION)) {
       return this.#refuseConnection(
-        `Refused: the caller speaks version ${version ?? "?"}, this daemon ${CALL_VERSION}`,
+        `Refused: the caller speaks version ${version ?? "?"} of the protocol, this daemon (flt ${VERSION}) version ${CALL_VERSION}; upgrade the older of the two`,
       );
     }
     this.#stage = "greeted";

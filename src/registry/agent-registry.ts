@@ -12,6 +12,7 @@
  *
  * @module
  */
+import { NewerFormatError } from "../lib/format.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
 import { type MachineId, shortMachineId } from "../model/machine.ts";
 import type { UnitReport } from "../model/states.ts";
@@ -63,7 +64,10 @@ export class KvAgentRegistry implements AgentRegistry {
             compare: [before === undefined ? absent(key) : unchangedSince(key, before.modRevision)],
             success: [
               put(key, encodeMachine(registration), lease.id),
-              put(this.#keys.address(id), encodeAddress(registration.peerAddress)),
+              put(
+                this.#keys.address(id),
+                encodeAddress({ address: registration.peerAddress, format: registration.format }),
+              ),
             ],
             failure: [read({ key })],
           },
@@ -113,6 +117,7 @@ export class KvAgentRegistry implements AgentRegistry {
     try {
       return decodeMachine(id, bytes);
     } catch (error) {
+      if (error instanceof NewerFormatError) throw error;
       this.#log.error("Wrote over a registration that cannot be read", { machine: id, reason: reasonOf(error) });
       return null;
     }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+
 export { KvAgentRegistry } from "./agent-registry.ts";
 export { type Campaign, type ElectionOptions, winElection } from "./election.ts";
 export { becomeEngine } from "./engine-session.ts";

@@ -1,17 +1,20 @@
 /**
  * The registry's values: JSON with a format version, and a checked way back.
  *
- * Idea. `{"v":1,…}`: a reader that meets another version, or bytes that are no record at all, gets a {@link RecordError}
- * and passes over that record with a line in the log. One broken key must never take a daemon down. Fields that a reader
- * does not know are left alone, so that a later release may add some within the same version.
+ * Idea. `{"v":1,…}`: a reader that meets bytes that are no record at all gets a {@link RecordError} and passes over that record
+ * with a line in the log: one broken key must never take a daemon down. A record of a later version is another matter: it
+ * is refused with advice (lib/format.ts), since a daemon that took it for absent would act on that. Fields that a reader does
+ * not know are left alone, so that a later release may add some within the same version, if they may be lost in a rewrite.
  *
  * @module
  */
+import { FIRST_LEVEL, refuseNewer } from "../lib/format.ts";
 import { decodeText, encodeText } from "../lib/text.ts";
 import { MACHINE_ID_PATTERN, type MachineId, type Metadata } from "../model/machine.ts";
 import { isJobState, type JobState, type UnitReport } from "../model/states.ts";
 import type { UnitOption } from "../model/unit-file.ts";
 import type { Bytes } from "../store/kv.ts";
+import type { AddressRecord } from "./cluster-level.ts";
 import { HASH_PATTERN } from "./keys.ts";
 import type { MachineRegistration, Refusal } from "./types.ts";
 
@@ -50,6 +53,7 @@ function decode(what: string, bytes: Bytes): Fields {
     throw new RecordError(`Cannot read ${what}: not JSON`);
   }
   if (!isFields(value)) throw new RecordError(`Cannot read ${what}: not an object`);
+  refuseNewer(`${what} in the registry`, value.v, FORMAT_VERSION);
   if (value.v !== FORMAT_VERSION) {
     throw new RecordError(
       `Cannot read ${what}: format version ${String(value.v)}, this release knows ${FORMAT_VERSION}`,
@@ -166,14 +170,21 @@ export function decodeMachine(id: MachineId, bytes: Bytes): MachineRegistration 
     metadata: metadata as Metadata,
     version: textOf(what, fields, "version"),
     peerAddress: textOf(what, fields, "peerAddress"),
+    format: formatOf(fields),
   };
 }
 
-export function encodeAddress(address: string): Bytes {
-  return encode({ address });
+export function encodeAddress(record: AddressRecord): Bytes {
+  return encode({ ...record });
 }
-export function decodeAddress(bytes: Bytes): string {
-  return textOf("an address", decode("an address", bytes), "address");
+export function decodeAddress(bytes: Bytes): AddressRecord {
+  const fields = decode("an address", bytes);
+  return { address: textOf("an address", fields, "address"), format: formatOf(fields) };
+}
+
+/** What a machine said that it can read. */
+function formatOf({ format }: Fields): number {
+  return typeof format === "number" && Number.isInteger(format) && format > 0 ? format : FIRST_LEVEL;
 }
 
 export function encodeMetadata(record: MetadataRecord): Bytes {

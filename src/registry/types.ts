@@ -63,6 +63,8 @@ export interface MachineRegistration {
   readonly metadata: Metadata;
   readonly version: string;
   readonly peerAddress: string;
+  /** The newest format level that its release reads (lib/format.ts). */
+  readonly format: number;
 }
 
 /** One change that the view has taken in; listeners read the new value from the view. */

@@ -13,6 +13,7 @@
  * @module
  */
 
+import { NewerFormatError } from "../lib/format.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
 import { BTree } from "../lib/ordered-map.ts";
 import { decodeText } from "../lib/text.ts";
@@ -20,6 +21,7 @@ import { type Machine, type MachineId, overlayMetadata } from "../model/machine.
 import type { UnitReport } from "../model/states.ts";
 import type { UnitOption } from "../model/unit-file.ts";
 import type { Bytes, KeyValue, Revision, WatchEvent } from "../store/kv.ts";
+import type { AddressRecord } from "./cluster-level.ts";
 import type { Keys, ParsedKey } from "./keys.ts";
 import {
   decodeAddress,
@@ -54,7 +56,7 @@ export class ViewState {
   readonly reports = sortedMap<UnitReport>();
   readonly schedules = new Map<MachineId, BTree<string, Scheduled>>();
   readonly reasons = new Map<string, readonly Refusal[]>();
-  readonly addresses = new Map<MachineId, string>();
+  readonly addresses = new Map<MachineId, AddressRecord>();
   /** Names whose job is there and cannot be read: a later release's, mostly. Nobody knows which file it names. */
   readonly unreadableJobs = new Set<string>();
   leader: MachineId | null = null;
@@ -84,6 +86,7 @@ export class ViewState {
     try {
       return this.#set(parsed, event.kv);
     } catch (error) {
+      if (error instanceof NewerFormatError) throw error;
       this.#log.error("Passed over a record that cannot be read", {
         key: decodeText(event.kv.key),
         reason: reasonOf(error),

@@ -33,6 +33,30 @@ async function put(key: Uint8Array, value: string): Promise<void> {
 }
 
 describe("RegistryView", () => {
+  test("a record of a later release ends the view with advice, in a listing and in the watch; it is never passed over", async () => {
+    await world.view.stop();
+    await put(world.keys.job("a.service"), '{"v":2,"hash":"?"}');
+    await world.settle();
+    const told: string[] = [];
+    const { kv, keys, clock } = world;
+    const options = { kv, keys, clock, log: SILENT_LOG };
+    const listing = new View({ ...options, onNewer: (error) => told.push(error.message) });
+    void listing.start();
+    await world.settle();
+    expect(told).toEqual([expect.stringContaining("Cannot read a job in the registry: it has format 2")]);
+    expect(listing.ready).toBe(false);
+    await listing.stop();
+    await world.local.txn({ compare: [], success: [{ op: "delete", key: keys.job("a.service") }], failure: [] });
+    const watching = new View({ ...options, onNewer: (error) => told.push(error.message) });
+    await watching.start();
+    const { revision } = watching;
+    await put(keys.job("b.service"), '{"v":2}');
+    await world.settle();
+    expect(told).toHaveLength(2);
+    expect(watching.revision).toBe(revision);
+    await watching.stop();
+  });
+
   test("tells listeners what changed, after the change, one call a revision", async () => {
     const seen: (readonly ViewChange[])[] = [];
     world.view.subscribe((changes, revision) => {
@@ -87,7 +111,7 @@ describe("RegistryView", () => {
 
   test("passes over records that cannot be read, and takes them when they can", async () => {
     await put(world.keys.job("a.service"), "{");
-    await put(world.keys.machine(machineId(1)), '{"v":99}');
+    await put(world.keys.machine(machineId(1)), '{"v":"99"}');
     await put(world.keys.unit("a".repeat(40)), "[]");
     await put(encodeText(`${world.keys.prefix}job/`), "no name");
     await world.settle();

@@ -14,12 +14,14 @@
  * @module
  */
 import type { Clock, Timer } from "../lib/clock.ts";
+import { type ClusterLevel, NewerFormatError } from "../lib/format.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
 import { pause, within } from "../lib/wait.ts";
 import type { Machine, MachineId } from "../model/machine.ts";
 import type { UnitReport } from "../model/states.ts";
 import type { UnitOption } from "../model/unit-file.ts";
 import { type CallOptions, type Kv, KvError, type Revision, type Watch, type WatchBatch } from "../store/kv.ts";
+import { clusterLevel } from "./cluster-level.ts";
 import type { Keys } from "./keys.ts";
 import type { EngineView, Job, Refusal, Scheduled, ViewChange } from "./types.ts";
 import { type RecordCounts, type StoredUnitFile, ViewState } from "./view-state.ts";
@@ -39,6 +41,8 @@ export interface RegistryViewOptions {
   readonly keys: Keys;
   readonly clock: Clock;
   readonly log: Log;
+  /** The registry holds what only a later release can read: this view ends as it stands. Default: its run fails. */
+  readonly onNewer?: ((error: NewerFormatError) => void) | undefined;
 }
 
 type Listener = (changes: readonly ViewChange[], revision: Revision) => void;
@@ -52,6 +56,7 @@ export class RegistryView implements EngineView {
   readonly #keys: Keys;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #onNewer: ((error: NewerFormatError) => void) | undefined;
   readonly #listeners = new Set<Listener>();
   readonly #waiters = new Set<Waiter>();
   readonly #stop = new AbortController();
@@ -71,6 +76,7 @@ export class RegistryView implements EngineView {
     this.#keys = options.keys;
     this.#clock = options.clock;
     this.#log = options.log;
+    this.#onNewer = options.onNewer;
     this.#state = new ViewState(this.#keys, this.#log);
   }
 
@@ -137,7 +143,11 @@ export class RegistryView implements EngineView {
     return this.#state.reasons.get(name) ?? [];
   }
   address(id: MachineId): string | undefined {
-    return this.machine(id)?.peerAddress ?? this.#state.addresses.get(id);
+    return this.machine(id)?.peerAddress ?? this.#state.addresses.get(id)?.address;
+  }
+  /** What may be written so that every machine understands it. */
+  clusterLevel(voters: readonly string[]): ClusterLevel {
+    return clusterLevel(this.#state.addresses, voters);
   }
   get recordCounts(): RecordCounts {
     return this.#state.counts;
@@ -239,6 +249,7 @@ export class RegistryView implements EngineView {
         const revision = await this.#list();
         if (!signal.aborted) await this.#follow(revision);
       } catch (error) {
+        if (error instanceof NewerFormatError && this.#onNewer !== undefined) return this.#onNewer(error);
         if (!(error instanceof KvError)) throw error;
         if (signal.aborted) return;
         this.#sayLost(error);

@@ -8,6 +8,7 @@
  */
 import type { LogIndex, NodeId } from "#raft";
 import { BinaryReader, BinaryWriter, CodecError } from "../lib/binary.ts";
+import { refuseNewer } from "../lib/format.ts";
 import { decodeCommand } from "../store/codec.ts";
 import type { CommandResult } from "../store/command.ts";
 import type { KvErrorCode, Lease, LeaseId } from "../store/kv.ts";
@@ -117,6 +118,7 @@ function readReply(reader: BinaryReader): LeaderReply {
 function open(bytes: Uint8Array): BinaryReader {
   const reader = new BinaryReader(bytes);
   const version = reader.u8();
-  if (version !== VERSION) throw new CodecError(`Decoding failed: format ${version} is unknown`);
+  refuseNewer("what another member says", version, VERSION);
+  if (version !== VERSION) throw new CodecError(`Decoding failed: there is no format ${version}`);
   return reader;
 }

@@ -13,6 +13,7 @@ import { NO_NODE, type NodeId } from "#raft";
 import { CodecError } from "../lib/binary.ts";
 import { CallError, type Calls, wasNotBegun } from "../lib/calls.ts";
 import type { Clock } from "../lib/clock.ts";
+import { NewerFormatError } from "../lib/format.ts";
 import { type CallOptions, KvError } from "../store/kv.ts";
 import { decodeReply, encodeRequest, type LeaderReply, type LeaderRequest } from "./leader-codec.ts";
 import { elsewhere, type LeaderService } from "./leader-service.ts";
@@ -90,7 +91,8 @@ export class LeaderRoute {
       const { calls } = this.#options;
       return decodeReply(await calls.call(address, LEADER_METHOD, body, { timeoutMs, signal: call.signal }));
     } catch (error) {
-      if (!(error instanceof CallError || error instanceof CodecError)) throw error;
+      const isUnreadable = error instanceof CodecError || error instanceof NewerFormatError;
+      if (!(error instanceof CallError || isUnreadable)) throw error;
       const reason = `asking leader ${address} failed: ${error.message}`;
       // An answer that nobody can read was given all the same.
       const isUndone = error instanceof CallError && wasNotBegun(error);

@@ -7,7 +7,9 @@
  * @module
  */
 import { DroppedError, LostError, NO_NODE, NotLeaderError, UnknownFateError } from "#raft";
+import { type ClusterLevel, FIRST_LEVEL } from "../lib/format.ts";
 import { reasonOf } from "../lib/log.ts";
+import { levelOf } from "../store/codec.ts";
 import { KvError } from "../store/kv.ts";
 import type { LeaderReply, LeaderRequest } from "./leader-codec.ts";
 import type { LeaseClock, Patience } from "./lease-clock.ts";
@@ -17,10 +19,13 @@ import type { Applied } from "./store-machine.ts";
 export class LeaderService {
   readonly #raft: Raft;
   readonly #leases: LeaseClock;
+  readonly #clusterLevel: () => ClusterLevel;
 
-  constructor(raft: Raft, leases: LeaseClock) {
+  /** @param clusterLevel What every member of the cluster can apply. */
+  constructor(raft: Raft, leases: LeaseClock, clusterLevel: () => ClusterLevel) {
     this.#raft = raft;
     this.#leases = leases;
+    this.#clusterLevel = clusterLevel;
   }
 
   async serve(request: LeaderRequest, patience: Patience): Promise<LeaderReply> {
@@ -35,6 +40,8 @@ export class LeaderService {
   async #serve(request: LeaderRequest, patience: Patience): Promise<LeaderReply> {
     switch (request.kind) {
       case "command": {
+        const tooNew = this.#refuseTooNew(levelOf(request.command));
+        if (tooNew !== null) return tooNew;
         const { index, result } = await this.#raft.propose<Applied>(request.command, patience);
         return { kind: "applied", index, result };
       }
@@ -43,6 +50,17 @@ export class LeaderService {
       case "remaining":
         return { kind: "remaining", remainingMs: await this.#leases.remainingMs(request.id, patience) };
     }
+  }
+
+  /** A member that cannot apply an entry would have to end: such an entry does not reach the log. */
+  #refuseTooNew(level: number): LeaderReply | null {
+    if (level <= FIRST_LEVEL) return null;
+    const known = this.#clusterLevel();
+    if (level <= known.level) return null;
+    const message =
+      `Write failed: it needs format ${level}, and the cluster knows formats up to ${known.level} together ` +
+      `because of ${known.because}: upgrade flt there first; nothing was done`;
+    return { kind: "failed", code: "unavailable", message };
   }
 }
 

@@ -342,7 +342,7 @@ test("what another member sends is checked before it can reach the log", async (
   const before = cluster.theLeader().kv.store.revision;
   for (const body of [
     new Uint8Array(),
-    new Uint8Array([9]),
+    new Uint8Array([0]),
     encodeRequest({ kind: "command", command: new Uint8Array([1, 77]) }, 1_000),
   ]) {
     await expect(handler.handle(body, context)).rejects.toMatchObject({ code: "codec" });

@@ -17,6 +17,7 @@
 import { DroppedError, type NodeId } from "#raft";
 import type { Calls } from "../lib/calls.ts";
 import type { Clock } from "../lib/clock.ts";
+import { type ClusterLevel, FORMAT_LEVEL } from "../lib/format.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
 import { encodeCommand, encodeProposal } from "../store/codec.ts";
 import { type Command, type CommandResult, refusalError } from "../store/command.ts";
@@ -78,10 +79,14 @@ export interface ReplicaKvOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly config?: Partial<ReplicaConfig>;
+  /** What every member can apply (lib/format.ts). Default: all that this release can. */
+  readonly clusterLevel?: () => ClusterLevel;
 }
 
 /** A lease's end stays pending until raft knows its fate; only this node's stop ends it earlier. */
 const REVOKE_TIMEOUT_MS = 24 * 3_600_000;
+
+const OWN_LEVEL: ClusterLevel = { level: FORMAT_LEVEL, because: "" };
 
 export class ReplicaKv implements Kv {
   readonly #config: ReplicaConfig;
@@ -97,7 +102,7 @@ export class ReplicaKv implements Kv {
   #leadsInTerm = 0;
   #unsubscribe: (() => void)[] = [];
 
-  constructor({ raft, machine, calls, members, clock, log, config }: ReplicaKvOptions) {
+  constructor({ raft, machine, calls, members, clock, log, config, clusterLevel }: ReplicaKvOptions) {
     this.#config = { ...REPLICA_DEFAULTS, ...config };
     this.#raft = raft;
     this.#machine = machine;
@@ -106,7 +111,7 @@ export class ReplicaKv implements Kv {
     const confirm = async (signal: AbortSignal) => void (await raft.readIndex({ signal }));
     const revoke = (ids: readonly LeaseId[]) => this.#proposeHere({ kind: "lease-revoke", ids });
     this.#leaseClock = new LeaseClock({ clock, log, store: this.#store, confirm, revoke }, this.#config);
-    this.#service = new LeaderService(raft, this.#leaseClock);
+    this.#service = new LeaderService(raft, this.#leaseClock, clusterLevel ?? (() => OWN_LEVEL));
     const { timeoutMs } = this.#config;
     this.#route = new LeaderRoute({ raft, calls, clock, members, service: this.#service, timeoutMs });
     const compact = (revision: Revision) => this.#proposeHere({ kind: "compact", revision });

@@ -3,13 +3,14 @@
  *
  * Invariants.
  * - Entries are applied in index order; the position is that of the last one, also after a restore.
- * - What cannot be decoded was written by a program that knows more than this one: going on would part the replicas, so
- *   it is an assertion.
+ * - What was written by a program that knows more than this one ends the daemon with advice: going on would part the replicas.
+ *   What cannot be decoded at all is an assertion.
  *
  * @module
  */
 import type { Entry, LogIndex, StateMachine } from "#raft";
 import type { Clock } from "../lib/clock.ts";
+import { NewerFormatError } from "../lib/format.ts";
 import { reasonOf } from "../lib/log.ts";
 import { decodeCommand } from "../store/codec.ts";
 import type { Command, CommandResult } from "../store/command.ts";
@@ -108,6 +109,7 @@ function decode(entry: Entry): Command {
   try {
     return decodeCommand(entry.data);
   } catch (error) {
+    if (error instanceof NewerFormatError) throw error;
     throw new Error(`Assertion failed: log entry ${entry.index} is no command this program knows: ${reasonOf(error)}`, {
       cause: error,
     });

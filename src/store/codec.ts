@@ -1,8 +1,9 @@
 /**
  * Commands as bytes: the format of log entries, so it outlives any one program.
  *
- * Format. A version byte, a byte for the kind, the fields (request-codec.ts). A program that meets a version or a kind
- * that it does not know refuses the entry; it must not guess, since every replica has to do the same.
+ * Format. A byte for the level that the command needs (lib/format.ts), a byte for the kind, the fields (request-codec.ts). A
+ * program that meets a level or a kind that it does not know refuses the entry; it must not guess, since every replica has to do
+ * the same. So a new kind is written under a new level, and the leader proposes it only when every member knows that one.
  *
  * Invariants.
  * - decode(encode(c)) equals c, with absent options spelled out; encode(decode(b)) equals b.
@@ -11,17 +12,18 @@
  * @module
  */
 import { BinaryReader, BinaryWriter, CodecError } from "../lib/binary.ts";
+import { refuseNewer } from "../lib/format.ts";
 import type { Command } from "./command.ts";
 import { KvError, MAX_REQUEST_BYTES } from "./kv.ts";
 import { readKind, readList, readTxn, writeKind, writeTxn } from "./request-codec.ts";
 
-const VERSION = 1;
+const LEVEL = 1;
 const KINDS: readonly Command["kind"][] = ["txn", "lease-grant", "lease-revoke", "compact"];
 
 /** @throws CodecError when a number in it is no safe, non-negative integer. */
 export function encodeCommand(command: Command): Uint8Array {
   const writer = new BinaryWriter();
-  writer.u8(VERSION);
+  writer.u8(LEVEL);
   writeKind(writer, KINDS, command.kind);
   switch (command.kind) {
     case "txn":
@@ -56,13 +58,17 @@ export function encodeProposal(command: Command): Uint8Array {
   return bytes;
 }
 
-/** @throws CodecError whenever the bytes are not exactly one command. */
+/** The level that an encoded command needs of whoever applies it. */
+export function levelOf(command: Uint8Array): number {
+  return command[0] ?? 0;
+}
+
+/** @throws CodecError whenever the bytes are not exactly one command, NewerFormatError for one of a later level. */
 export function decodeCommand(bytes: Uint8Array): Command {
   const reader = new BinaryReader(bytes);
-  const version = reader.u8();
-  if (version !== VERSION) {
-    throw new CodecError(`Decoding command failed: format ${version}, this program knows ${VERSION}: upgrade it`);
-  }
+  const level = reader.u8();
+  refuseNewer("a command of the store's log", level, LEVEL);
+  if (level !== LEVEL) throw new CodecError(`Decoding command failed: there is no format ${level}`);
   const command = readCommand(reader);
   reader.end();
   return command;

@@ -6,6 +6,7 @@
  * @module
  */
 import { BinaryReader, BinaryWriter, CodecError } from "../lib/binary.ts";
+import { refuseNewer } from "../lib/format.ts";
 import type { CommandResult } from "./command.ts";
 import type { KeyValue, KvErrorCode, OpResult, RangeResponse, TxnResponse } from "./kv.ts";
 import { readKind, readList, writeKind } from "./request-codec.ts";
@@ -49,7 +50,8 @@ export function encodeResult(result: CommandResult): Uint8Array {
 export function decodeResult(bytes: Uint8Array): CommandResult {
   const reader = new BinaryReader(bytes);
   const version = reader.u8();
-  if (version !== VERSION) throw new CodecError(`Decoding result failed: format ${version} is unknown`);
+  refuseNewer("the leader's result", version, VERSION);
+  if (version !== VERSION) throw new CodecError(`Decoding result failed: there is no format ${version}`);
   const result = readResult(reader);
   reader.end();
   return result;

@@ -17,6 +17,7 @@
  */
 import { crc32 } from "node:zlib";
 import { BinaryReader, BinaryWriter, CodecError } from "../lib/binary.ts";
+import { refuseNewer } from "../lib/format.ts";
 import type { Change } from "./change.ts";
 import { History } from "./history.ts";
 import { toBytes, toKey } from "./key.ts";
@@ -149,9 +150,8 @@ export class SnapshotReader {
 
   #readHeader(reader: BinaryReader): void {
     const version = reader.varint();
-    if (version !== VERSION) {
-      throw new CodecError(`Reading snapshot failed: format ${version}, this program knows ${VERSION}: upgrade it`);
-    }
+    refuseNewer("a snapshot of the store", version, VERSION);
+    if (version !== VERSION) throw new CodecError(`Reading snapshot failed: there is no format ${version}`);
     this.#header = {
       position: reader.varint(),
       revision: reader.varint(),

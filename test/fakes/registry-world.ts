@@ -68,7 +68,15 @@ export function machineId(digit: number): string {
 export function registration(digit: number, metadata: Record<string, string> = {}): MachineRegistration {
   const id = machineId(digit);
   const publicIp = `10.0.0.${digit}`;
-  return { id, identity: `identity-${digit}`, publicIp, metadata, version: "0.1.0", peerAddress: `${publicIp}:2380` };
+  return {
+    id,
+    identity: `identity-${digit}`,
+    publicIp,
+    metadata,
+    version: "0.1.0",
+    peerAddress: `${publicIp}:2380`,
+    format: 1,
+  };
 }
 
 /** Placement options alone are enough for a unit file: `Conflicts=b.service` and so on, a line each. */
