@@ -202,6 +202,34 @@ hostSuite("systemctl's manners", { hosts: 2 }, (suite) => {
     },
   );
 
+  suite.case(
+    "top goes on over a daemon that dies: says why its machine has no figures, and has them again",
+    async (cluster) => {
+      const [host, other] = [cluster.host("h1"), cluster.host("h2")];
+      const top = await inBackground(host, "flt top -b -n 0 -d 0.5 -o json");
+      const problems: (string | null)[] = [];
+      const reading = (async () => {
+        let text = "";
+        for await (const chunk of top.process.stdout) {
+          const lines = (text + new TextDecoder().decode(chunk)).split("\n");
+          text = lines.pop() ?? "";
+          for (const line of lines) {
+            const { machines } = JSON.parse(line) as { machines: { machine: string; problem: string | null }[] };
+            problems.push(machines.find(({ machine }) => machine === other.machineId)?.problem ?? null);
+          }
+        }
+      })();
+      await eventually("a first picture", 10_000, () => problems.length > 0);
+      expect(problems[0]).toBeNull();
+      await other.killDaemon();
+      await eventually("the loss to be told", 10_000, () => problems.some((problem) => problem !== null));
+      await eventually("figures again", 20_000, () => problems.at(-1) === null);
+      expect(await top.interrupt()).toBe(130);
+      await reading;
+      await leaderOf(cluster);
+    },
+  );
+
   suite.case("validate: the same verdict as a start, without a daemon", async (cluster) => {
     const host = cluster.host("h1");
     await host.write(
