@@ -9,7 +9,8 @@
  * - No port is opened unless the configuration names it; a connection that comes before the cluster is known is closed.
  * - The etcd is its operator's: nothing is compacted, defragmented or changed in it but the keys below the prefix.
  *
- * Not here. gRPC (remote/), which is loaded only where an etcd is the store; the election (registry/election.ts).
+ * Not here. gRPC, and a word in the log on whether a server is reached (remote/), which is loaded only where an etcd is the store;
+ * the election (registry/election.ts).
  *
  * @module
  */
@@ -164,7 +165,7 @@ export class EtcdStore implements DaemonStore {
   }
 
   async #identify(handlers: ReadonlyMap<string, CallHandler>): Promise<void> {
-    const { client, servers, keyPrefix, clock, log } = this.#options;
+    const { client, keyPrefix, clock, log } = this.#options;
     const { signal } = this.#stop;
     let pauseMs = RETRY_MIN_MS;
     while (!signal.aborted) {
@@ -173,16 +174,12 @@ export class EtcdStore implements DaemonStore {
         const clusterId = clusterOf(etcdId, keyPrefix);
         this.#server = new CallsServer({ clusterId, handlers, log });
         if (!signal.aborted) this.#calls.open(clusterId);
-        log.notice("Reached etcd, which is the store", {
-          servers: servers.join(","),
-          etcd: etcdId,
-          cluster: clusterId,
-        });
+        log.debug("The cluster is known: calls between its daemons begin", { etcd: etcdId, cluster: clusterId });
         return;
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
         if (signal.aborted) return;
-        if (pauseMs === RETRY_MIN_MS) log.warning("Cannot reach etcd yet, trying on", { reason: reasonOf(error) });
+        log.debug("Cannot ask etcd for its name yet, trying on", { reason: reasonOf(error) });
       }
       await pause(clock, pauseMs, signal);
       pauseMs = Math.min(pauseMs * 2, RETRY_MAX_MS);

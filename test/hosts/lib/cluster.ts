@@ -32,6 +32,8 @@ export interface ClusterOptions {
   readonly addresses?: readonly string[];
   /** How much of one processor each host has; default: as much as there is. */
   readonly cpuPercent?: number;
+  /** Why this suite cannot run here, when it needs more than hosts do: its tests are skipped. */
+  readonly missing?: string | undefined;
   /** Machine ids by host name, where a test wants two alike. */
   readonly machineIds?: Readonly<Record<string, string>>;
 }

@@ -13,7 +13,7 @@ const TEST_MS = 60_000;
 
 /** Why host tests cannot run here; undefined when they can. */
 function reasonToSkip(options: ClusterOptions): string | undefined {
-  const missing = missingForHosts();
+  const missing = missingForHosts() ?? options.missing;
   if (missing !== undefined) {
     return missing;
   }
