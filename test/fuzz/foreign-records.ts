@@ -1,5 +1,6 @@
 /**
- * Records in the registry that no flt of today has written: what a later release, a tool on the store or a fault may leave there.
+ * Records in the registry that no flt has written: what a tool on the store or a fault may leave there. (What a later release writes ends
+ * a daemon on purpose: src/lib/format.ts.)
  *
  * Idea. They lie among the records of a cluster that works, with its engine. One broken key must never take a daemon down, nor keep
  * the others from their work.
@@ -145,7 +146,7 @@ const report = fc.record({
   jobState: fc.constantFrom("loaded", "launched", "inactive"),
 });
 const odd = fc
-  .tuple(fc.constantFrom(1, 1, 1, 2, "1"), fc.dictionary(field, json, { maxKeys: 6 }))
+  .tuple(fc.constantFrom(1, 1, 1, 0, "1"), fc.dictionary(field, json, { maxKeys: 6 }))
   .map(([v, fields]) => ({ v, ...fields }));
 const value = fc.oneof(
   { weight: 8, arbitrary: fc.oneof(job, file, machine, report, odd).map((record) => JSON.stringify(record)) },
