@@ -5,6 +5,7 @@
  */
 import { UNIT_SUFFIXES } from "../../model/unit-name.ts";
 import type { Flag } from "../flags.ts";
+import { LIST_OUTPUTS } from "./list.ts";
 
 export const BLOCK_FLAGS: readonly Flag[] = [
   {
@@ -45,7 +46,7 @@ export const TABLE_FLAGS = (fields: string, allFields: readonly string[]): reado
     value: "FORMAT",
     fallback: "table",
     help: "table, wide (all columns), json (one array, on one line), json-pretty, yaml",
-    choices: ["table", "wide", "json", "json-pretty", "yaml"],
+    choices: LIST_OUTPUTS,
   },
   MACHINE_FILTER_FLAG,
 ];
