@@ -51,8 +51,16 @@ function must(command: readonly string[], env: Readonly<Record<string, string>> 
   return stdout.toString();
 }
 
+function commitSeconds(): string {
+  try {
+    return must(["git", "log", "-1", "--format=%ct"]).trim();
+  } catch (error) {
+    throw new Error("Find the time of the last commit: git does not tell; set SOURCE_DATE_EPOCH", { cause: error });
+  }
+}
+
 function epochSeconds(): number {
-  const given = process.env.SOURCE_DATE_EPOCH ?? must(["git", "log", "-1", "--format=%ct"]).trim();
+  const given = process.env.SOURCE_DATE_EPOCH ?? commitSeconds();
   if (!/^\d+$/.test(given)) throw new Error(`Use SOURCE_DATE_EPOCH=${given}: it is no number of seconds`);
   return Number(given);
 }

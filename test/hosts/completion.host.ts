@@ -17,10 +17,13 @@ printf '<%s>' "$@" >>/tmp/typed
 echo >>/tmp/typed
 `;
 
-/** How each shell is started without the settings of a user, and told of flt. */
+/** How each shell is started without the settings of a user, and told of flt; zsh as it is where flt is installed, by a folder. */
 const SHELLS = {
   bash: { command: "bash --norc --noprofile -i", setUp: "source /tmp/flt.bash" },
-  zsh: { command: "zsh -f -i", setUp: "autoload -Uz compinit; compinit -u -d /tmp/zcompdump; source /tmp/flt.zsh" },
+  zsh: {
+    command: "zsh -f -i",
+    setUp: "fpath=(/tmp/functions $fpath); autoload -Uz compinit; compinit -u -d /tmp/zcompdump",
+  },
 } as const;
 
 const ESCAPED = "a-\\x2d.service";
@@ -42,7 +45,8 @@ hostSuite("completion", { hosts: 1 }, (suite) => {
     for (const shell of ["bash", "zsh", "fish"]) {
       await host.write(`/tmp/flt.${shell}`, await host.mustFlt("completion", shell));
     }
-    await host.mustRun(["mkdir", "/tmp/bin"]);
+    await host.mustRun(["mkdir", "/tmp/bin", "/tmp/functions"]);
+    await host.mustRun(["cp", "/tmp/flt.zsh", "/tmp/functions/_flt"]);
     await host.write("/tmp/bin/flt", WRAPPER);
     await host.mustRun(["chmod", "755", "/tmp/bin/flt"]);
     const files = { "hello.service": sleeper("hello"), "web@1.service": sleeper("web"), [ESCAPED]: sleeper("escaped") };
@@ -74,6 +78,12 @@ hostSuite("completion", { hosts: 1 }, (suite) => {
       expect(got).toEqual(lines.map(([, words]) => words ?? ""));
     });
   }
+
+  suite.case("zsh, by source, as a user without an installation has it", async (cluster) => {
+    const host = cluster.host("h1");
+    await host.mustRun(["rm", "/tmp/functions/_flt", "/tmp/zcompdump"]);
+    expect(await typed(host, "zsh", ["source /tmp/flt.zsh", "flt unl\thel\t"])).toEqual(["<unload><hello.service>"]);
+  });
 
   suite.case("fish: the same candidates, with what they are", async (cluster) => {
     const host = cluster.host("h1");

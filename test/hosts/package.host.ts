@@ -35,7 +35,7 @@ async function dpkg(host: Host, ...words: readonly string[]): Promise<string> {
     0,
     expect.not.stringMatching(/error|warning|Failed/i),
   ]);
-  return stdout;
+  return stdout + stderr;
 }
 
 /** What belongs to flt by its name, or lies in its folders. */
@@ -161,7 +161,11 @@ hostSuite("the Debian package", { hosts: 1, flt: false, canInstall: true }, (sui
     async (cluster) => {
       const host = cluster.host("h1");
       await host.mustRun(["systemctl", "stop", "flt.socket", "flt.service"], { timeoutMs: 60_000 });
-      await dpkg(host, "--install", next);
+      // And one that `flt install` was used on is told.
+      await host.mustRun(["mkdir", "/var/lib/flt-install"]);
+      await host.write("/var/lib/flt-install/files", "");
+      expect(await dpkg(host, "--install", next)).toContain("/usr/bin/flt install --uninstall");
+      await host.mustRun(["rm", "-r", "/var/lib/flt-install"]);
       expect(await host.property("flt.service", "ActiveState")).toBe("inactive");
       await host.mustRun(["systemctl", "start", "flt.service"], { timeoutMs: 60_000 });
       await host.mustFlt("start", "a.service");

@@ -186,6 +186,15 @@ describe("install --uninstall", () => {
     expect([host.files.size, host.active.size]).toEqual([0, 0]);
   });
 
+  test("where the package has come since: it takes over, nothing is stopped, and the configuration is its own", async () => {
+    await install("--now");
+    host.edit("/usr/lib/systemd/system/flt.service", "of the package");
+    host.commands.length = 0;
+    expect((await install("--uninstall")).at(-1)).toContain("systemctl restart flt");
+    expect([...host.files.keys()]).toEqual([CONFIG, "/usr/lib/systemd/system/flt.service"]);
+    expect([host.commands, host.active.has("flt.service")]).toEqual([["systemctl daemon-reload"], true]);
+  });
+
   test("what was kept from before the first installation stays, and is named", async () => {
     host.edit(SERVICE, "mine");
     await install();

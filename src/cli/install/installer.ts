@@ -9,6 +9,7 @@
  * @module
  */
 import { dirname } from "node:path";
+import { DEFAULT_CONFIG_PATH } from "../../config/load.ts";
 import { encodeText } from "../../lib/text.ts";
 import { CliError, type Command } from "../command.ts";
 import { executableFile, hostLayout, textFiles } from "./files.ts";
@@ -51,7 +52,7 @@ export class Installer {
   async install(commands: readonly Command[]): Promise<void> {
     const host = this.#host;
     this.#checkHost("install");
-    if (host.read(PACKAGED_SERVICE) !== null) {
+    if (this.#isPackaged()) {
       throw new CliError(
         `Cannot install flt: ${PACKAGED_SERVICE} is there, so flt is on this host as a package. Upgrade the package, or remove it first`,
       );
@@ -85,6 +86,16 @@ export class Installer {
       this.#say("Nothing to do: flt install has put nothing here");
       return;
     }
+    const steps = planRemoval(record, (path) => this.#host.read(path));
+    if (this.#isPackaged()) {
+      // The package's service is behind ours and takes over; the configuration is the package's, too.
+      await this.#removeAll(
+        steps.filter((step) => !("path" in step && step.path === DEFAULT_CONFIG_PATH)),
+        record,
+      );
+      this.#say("Next: systemctl restart flt, if it runs (from now on the package's; units run on)");
+      return;
+    }
     const isActive = (await this.#isActive(SERVICE)) || (await this.#isActive(SOCKET));
     if (isActive && !this.#options.isNow) {
       throw new CliError(
@@ -92,18 +103,24 @@ export class Installer {
           `systemctl disable --now ${SERVICE} ${SOCKET}; or let --uninstall --now do it`,
       );
     }
-    const steps = planRemoval(record, (path) => this.#host.read(path));
     if (!this.#options.isDryRun) {
       await this.#must(["systemctl", "disable", ...(isActive ? ["--now"] : []), SERVICE, SOCKET]);
     } else if (isActive) this.#say(`Would stop ${SERVICE}, which gives this host's units to the other machines`);
-    for (const step of steps) this.#tell(step);
-    if (!this.#options.isDryRun) {
-      this.#remove(steps, record);
-      this.#host.remove(RECORD_PATH);
-      this.#host.removeEmptyFolder(dirname(RECORD_PATH));
-      await this.#must(["systemctl", "daemon-reload"]);
-    }
+    await this.#removeAll(steps, record);
     this.#say("Left: /var/lib/flt, with this machine's part of the cluster's store, and the group flt");
+  }
+
+  async #removeAll(steps: readonly Step[], record: InstallRecord): Promise<void> {
+    for (const step of steps) this.#tell(step);
+    if (this.#options.isDryRun) return;
+    this.#remove(steps, record);
+    this.#host.remove(RECORD_PATH);
+    this.#host.removeEmptyFolder(dirname(RECORD_PATH));
+    await this.#must(["systemctl", "daemon-reload"]);
+  }
+
+  #isPackaged(): boolean {
+    return this.#host.read(PACKAGED_SERVICE) !== null;
   }
 
   #checkHost(what: string): void {
