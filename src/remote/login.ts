@@ -10,7 +10,7 @@
 import { Auth } from "../etcd-proto/etcd_pb.ts";
 import type { Log } from "../lib/log.ts";
 import type { Connection } from "./grpc/connection.ts";
-import { GrpcError } from "./grpc/status.ts";
+import { GrpcError, Status } from "./grpc/status.ts";
 import { ask, encodeRequest } from "./rpc.ts";
 
 export interface Credentials {
@@ -66,8 +66,12 @@ export class Login {
     } catch (error) {
       if (!(error instanceof GrpcError)) throw error;
       if (error.message !== NOT_ENABLED) {
-        const fate = error.fate === "answered" ? "answered" : "not-sent";
-        throw new GrpcError(error.status, `logging in to etcd as "${username}" failed: ${error.message}`, fate);
+        // etcd calls a wrong password an invalid argument: of the call that needed the login it says nothing.
+        const [status, fate] =
+          error.fate === "answered"
+            ? ([Status.unauthenticated, "answered"] as const)
+            : ([error.status, "not-sent"] as const);
+        throw new GrpcError(status, `logging in to etcd as "${username}" failed: ${error.message}`, fate);
       }
       this.#log.warning("Did not log in to etcd: it asks nobody for a password", { server: connection.url });
       this.#token = "";

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { constants } from "node:http2";
 import { expectRefused } from "../../test/contract/kv/room.ts";
 import { put, RemoteWorld, TIMEOUT_MS, until } from "../../test/fakes/remote-world.ts";
-import { Auth, KV, Lease } from "../etcd-proto/etcd_pb.ts";
+import { KV, Lease } from "../etcd-proto/etcd_pb.ts";
 import { encodeText } from "../lib/text.ts";
 import type { RangeRequest } from "../store/kv.ts";
 import { Status } from "./grpc/status.ts";
@@ -354,63 +354,6 @@ describe("which server", () => {
     server.cut();
     await until("lost", () => !kv.state.connected);
     expect(seen.length).toBe(3);
-  });
-});
-
-describe("login", () => {
-  const login = { username: "flt", password: "s3cret-word" };
-
-  test("the token goes with each call; a stale one is renewed once, for a write, too", async () => {
-    const { server, open, said } = bind(await world());
-    const tokens: unknown[] = [];
-    server.on(Auth.method.authenticate, (exchange) => {
-      exchange.onMessage = ({ name, password }) => {
-        expect([name, password]).toEqual([login.username, login.password]);
-        exchange.end(0, "", { token: `token-${server.asked.Authenticate}` });
-      };
-    });
-    server.on(txn, (exchange) => {
-      exchange.onMessage = () => {
-        tokens.push(exchange.headers.token);
-        if (exchange.headers.token === "token-1")
-          exchange.end(Status.unauthenticated, "etcdserver: invalid auth token");
-        else exchange.end(0, "", { header: server.header(2), succeeded: true });
-      };
-    });
-    const kv = await open(login);
-    await Promise.all([kv.txn(put("a")), kv.txn(put("b"))]);
-    expect(tokens.toSorted()).toEqual(["token-1", "token-1", "token-2", "token-2"]);
-    expect(server.asked.Authenticate).toBe(2);
-    expect(said.join()).not.toContain(login.password);
-  });
-
-  test("a wrong password: unavailable, with etcd's words and without the password", async () => {
-    const { server, open, clock, said } = bind(await world());
-    server.on(Auth.method.authenticate, (exchange) => {
-      exchange.onMessage = () =>
-        exchange.end(Status.invalidArgument, "etcdserver: authentication failed, invalid user ID or password");
-    });
-    const kv = await open(login);
-    await until("it was tried", () => kv.state.reason?.includes("logging in") ?? false);
-    const read = expectRefused(kv.range(KEY), "unavailable");
-    await clock.advance(TIMEOUT_MS);
-    const { message } = await read;
-    expect(message).toContain('logging in to etcd as "flt" failed: etcdserver: authentication failed');
-    expect(message + said.join()).not.toContain(login.password);
-  });
-
-  test("an etcd that asks nobody for a password is used without, and a line says so", async () => {
-    const { server, open, said } = bind(await world());
-    server.on(Auth.method.authenticate, (exchange) => {
-      exchange.onMessage = () => exchange.end(Status.failedPrecondition, "etcdserver: authentication is not enabled");
-    });
-    server.on(range, (exchange) => {
-      exchange.onMessage = () =>
-        exchange.end(0, "", { header: server.header(exchange.headers.token === undefined ? 1 : 2) });
-    });
-    const kv = await open(login);
-    expect((await kv.range(KEY)).revision).toBe(1);
-    expect(said.some((line) => line.startsWith("Did not log in to etcd"))).toBe(true);
   });
 });
 
