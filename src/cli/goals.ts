@@ -48,6 +48,8 @@ export class Goal {
   readonly target: Target;
   readonly #hash: string | null;
   readonly #mentionsBefore: number;
+  /** The cluster had it, and the change did not bring it a file: it cannot be missing because the change is still on its way. */
+  readonly #wasThere: boolean;
   readonly #oldProblems: ReadonlySet<string>;
   readonly #believeAtMs: number;
   #held = false;
@@ -62,6 +64,7 @@ export class Goal {
     this.target = target;
     this.#hash = hash;
     this.#mentionsBefore = before.mentions;
+    this.#wasThere = before.unit !== null && hash === null;
     const wasWanted = before.unit?.desiredState === DESIRED[target] && (hash === null || before.unit.hash === hash);
     const troubled = [...before.states.values()].filter((state) => state.report.problem !== undefined);
     this.#oldProblems = new Set(wasWanted ? [] : troubled.map(problemKey));
@@ -80,8 +83,8 @@ export class Goal {
   evaluate(picture: UnitPicture, nowMs: number): Outcome {
     const { unit } = picture;
     if (unit === null) {
-      const wasThere = this.#held || picture.mentions > this.#mentionsBefore;
-      return wasThere ? failed(`Unit ${this.name} was destroyed meanwhile`) : WAITING;
+      const isGone = this.#held || this.#wasThere || picture.mentions > this.#mentionsBefore;
+      return isGone ? failed(`Unit ${this.name} was destroyed meanwhile`) : WAITING;
     }
     const wishHolds = unit.desiredState === this.desiredState && (this.#hash === null || unit.hash === this.#hash);
     if (!wishHolds) return this.#held ? failed(overtaken(this.name, unit, this.#hash)) : WAITING;

@@ -12,12 +12,16 @@ export interface UnitPicture {
   /** By machine id. */
   readonly states: ReadonlyMap<string, StateEvent>;
   readonly reasons: ReasonEvent["reasons"];
-  /** How often the unit itself was spoken of: tells "not yet there" from "gone again". */
+  /**
+   * How often news of the unit itself came: tells "not yet there" from "gone again". That it is missing from a picture that is told
+   * anew is no news: the daemon may have drawn it before the change that is waited for.
+   */
   readonly mentions: number;
 }
 
 export class Picture {
   readonly #units = new Map<string, UnitPicture>();
+  #isToldAnew = false;
 
   get(name: string): UnitPicture {
     return this.#units.get(name) ?? { name, unit: null, states: new Map(), reasons: [], mentions: 0 };
@@ -25,9 +29,15 @@ export class Picture {
 
   /** Everything is about to be told again. */
   forget(): void {
+    this.#isToldAnew = true;
     for (const [name, { mentions }] of this.#units) {
       this.#units.set(name, { name, unit: null, states: new Map(), reasons: [], mentions });
     }
+  }
+
+  /** Everything was told: what comes now has happened since. */
+  complete(): void {
+    this.#isToldAnew = false;
   }
 
   /** The name of the unit that the event changed; null when it was about something else. */
@@ -58,7 +68,8 @@ export class Picture {
 
   #mention(name: string, unit: UnitEvent | null): string {
     const before = this.get(name);
-    return this.#set({ ...before, unit, mentions: before.mentions + 1 });
+    const isNews = unit !== null || !this.#isToldAnew;
+    return this.#set({ ...before, unit, mentions: before.mentions + (isNews ? 1 : 0) });
   }
 
   #set(picture: UnitPicture): string {

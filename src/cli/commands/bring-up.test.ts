@@ -6,6 +6,7 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { CliWorld, M1, M2 } from "../../../test/fakes/cli-world.ts";
 import { settle } from "../../../test/fakes/manual-clock.ts";
+import { parseUnitFile } from "../../model/unit-file.ts";
 import { KvError } from "../../registry/types.ts";
 
 const HELLO = "[Unit]\nDescription=Hello World\n[Service]\nExecStart=/bin/true\n";
@@ -190,6 +191,36 @@ describe("start", () => {
     world.fleet.react?.("hello.service");
     await world.clock.advance(5_000);
     expect(await running.done).toMatchObject({ status: 0 });
+  });
+
+  test("a picture drawn before the unit was there, and told after it: the wait goes on", async () => {
+    // The daemon of a cluster whose leader has died: the change is done, and the list that it is reading has it not yet.
+    const done = { units: [{ name: "hello.service", status: 201 }] };
+    world.answer = (path) => {
+      if (!path.endsWith("/units:batch")) return null;
+      world.fleet.reset();
+      return Response.json(done);
+    };
+    const running = world.start(["start", "hello.service"]);
+    await settle();
+    world.fleet.reset();
+    await settle();
+    expect(running.said).toEqual({ out: "Unit hello.service inactive\n", err: "" });
+    world.fleet.autoplace(M1);
+    await world.fleet.putUnit("hello.service", parseUnitFile(HELLO), "launched");
+    expect(await running.done).toMatchObject({ status: 0, err: "" });
+  });
+
+  test("a unit that is missing from a picture told anew, and was there: destroyed", async () => {
+    world.fleet.autoplace(M1);
+    await world.run("load", "hello.service");
+    world.answer = (path) => {
+      if (!path.endsWith("/units:batch")) return null;
+      void world.fleet.destroyUnit("hello.service");
+      world.fleet.reset();
+      return Response.json({ units: [{ name: "hello.service", status: 204 }] });
+    };
+    expect((await world.run("start", "hello")).err).toBe("Unit hello.service was destroyed meanwhile\n");
   });
 
   test("a daemon that does not come back ends the wait", async () => {
