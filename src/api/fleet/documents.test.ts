@@ -22,6 +22,8 @@ let fleet: FleetWithUnits;
 let api: FleetApi;
 let document: OpenApiDocument;
 let checker: AnswerChecker;
+/** Why no machine can be asked; null: each answers. */
+let refusal: Error | null;
 
 class FleetWithUnits extends FakeFleet {
   async fill(): Promise<void> {
@@ -41,7 +43,9 @@ class FleetWithUnits extends FakeFleet {
 beforeEach(async () => {
   fleet = new FleetWithUnits();
   await fleet.fill();
+  refusal = null;
   const text = async function* (): AsyncGenerator<Uint8Array> {
+    if (refusal !== null) throw refusal;
     yield encodeText("text\n");
   };
   const usage = async function* (machine: string): AsyncGenerator<Uint8Array> {
@@ -194,6 +198,15 @@ describe("OpenAPI", () => {
     expect(await ask("PUT", "/fleet/v1/units/a.service", put)).toBeNull();
     fleet.failure = new KvError("unknown-fate", "lost");
     expect(await ask("PATCH", "/fleet/v1/machines", [])).toBeNull();
+  });
+
+  test("tells the truth of a machine that cannot be asked", async () => {
+    for (const code of ["not-implemented", "not-sent", "lost", "refused"]) {
+      refusal = Object.assign(new Error(code), { code });
+      for (const what of ["status", "journal", "properties", "dependencies"]) {
+        expect([code, what, await ask("GET", `/flt/v1/units/a.service/${what}`)]).toEqual([code, what, null]);
+      }
+    }
   });
 
   test("a lie would be found", () => {

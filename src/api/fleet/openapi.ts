@@ -23,8 +23,9 @@ const REFUSALS: Readonly<Record<number, string>> = {
   409: "It contradicts what the cluster has",
   413: "The body, or what it asks for, is too large",
   415: "The Content-Type is not application/json",
-  501: "This daemon cannot do that",
+  501: "This daemon, or the unit's machine, cannot do that",
   502: "The unit's machine cannot be reached",
+  504: "The unit's machine was lost before it had answered",
 };
 /** Of a write: its fate is open. */
 const UNKNOWN_FATE = "No answer in time: the change may or may not have happened, look before you repeat it";

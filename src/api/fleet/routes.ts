@@ -26,6 +26,8 @@ const MACHINE_ID: Parameter = {
   type: "string",
   description: "The machine to ask, where several hold the unit; the beginning of its id will do",
 };
+/** Where a unit's machine is asked: it is on none, its daemon takes no calls, is out of reach, or was lost in the middle. */
+const MACHINE_REFUSALS = [404, 409, 501, 502, 504];
 const TEXT: AnswerContent = { description: "What the command prints there", mediaType: "text/plain" };
 const EVENT_LINES: AnswerContent = {
   description: "One event a line, until the reader leaves",
@@ -133,7 +135,7 @@ const UNITS: readonly Route[] = [
         summary: "systemctl status, from the machine that holds the unit",
         query: [MACHINE_ID],
         answers: { 200: TEXT },
-        refusals: [404, 409, 502],
+        refusals: MACHINE_REFUSALS,
       },
     },
   },
@@ -152,7 +154,7 @@ const UNITS: readonly Route[] = [
           { name: "output", type: "string", description: "One of journalctl's output modes" },
         ],
         answers: { 200: TEXT },
-        refusals: [404, 409, 502],
+        refusals: MACHINE_REFUSALS,
       },
     },
   },
@@ -169,7 +171,7 @@ const UNITS: readonly Route[] = [
           { name: "property", type: "string", description: "Only this property; may repeat", repeated: true },
         ],
         answers: { 200: TEXT },
-        refusals: [404, 409, 501, 502],
+        refusals: MACHINE_REFUSALS,
       },
     },
   },
@@ -188,7 +190,7 @@ const UNITS: readonly Route[] = [
           { name: "plain", type: "boolean", description: "A list instead of a tree" },
         ],
         answers: { 200: TEXT },
-        refusals: [404, 409, 501, 502],
+        refusals: MACHINE_REFUSALS,
       },
     },
   },
