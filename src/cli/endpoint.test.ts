@@ -133,7 +133,10 @@ describe("--endpoint", () => {
     expect(await flt(endpoint, "--ca-file=ca.pem", ...CLIENT)).toEqual({ code: 0, stdout: ROW, stderr: "" });
     const without = await flt(endpoint, "--ca-file=ca.pem");
     expect([without.code, without.stdout]).toEqual([1, ""]);
-    expect(without.stderr).toStartWith(`Cannot reach flt at https://localhost:${ports.mutual}: `);
+    expect(without.stderr).toBe(
+      `Cannot reach flt at https://localhost:${ports.mutual}: the TLS handshake failed. ` +
+        "Does it speak TLS there, and ask for a client certificate (--cert-file, --key-file)?\n",
+    );
   });
 
   test("files that are no certificates", async () => {
@@ -149,6 +152,9 @@ describe("--endpoint", () => {
     }
     expect((await flt(endpoint, "--cert-file=client.pem")).stderr).toBe(
       "Cannot use --cert-file without --key-file: a certificate needs its key\n",
+    );
+    expect((await flt(endpoint, "--cert-file=client.pem", "--key-file=server.key")).stderr).toBe(
+      'Cannot use --key-file "server.key": it is not the key of the certificate in "client.pem"\n',
     );
   });
 });

@@ -6,7 +6,7 @@
  * @module
  */
 import type { TlsFiles } from "../client/index.ts";
-import { holdsPem, type PemKind } from "../lib/pem.ts";
+import { holdsPem, type PemKind, pairProblem } from "../lib/pem.ts";
 import { decodeText } from "../lib/text.ts";
 import { CliError } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
@@ -20,11 +20,26 @@ export function tlsFiles(flags: FlagValues, world: World): TlsFiles {
   }
   if (key !== "" && cert === "")
     throw new CliError("Cannot use --key-file without --cert-file: a key alone proves nothing");
-  return {
+  const files = {
     ...pem(world, "ca", flags.text("ca-file"), "certificate"),
     ...pem(world, "cert", cert, "certificate"),
     ...pem(world, "key", key, "private key"),
   };
+  if (files.cert !== undefined && files.key !== undefined) checkPair(cert, files.cert, key, files.key);
+  return files;
+}
+
+function checkPair(certPath: string, cert: string, keyPath: string, key: string): void {
+  switch (pairProblem(cert, key)) {
+    case null:
+      return;
+    case "damaged-certificate":
+      throw new CliError(`Cannot use --cert-file "${certPath}": its certificate is damaged`);
+    case "damaged-key":
+      throw new CliError(`Cannot use --key-file "${keyPath}": its key is damaged, or protected by a passphrase`);
+    case "other-key":
+      throw new CliError(`Cannot use --key-file "${keyPath}": it is not the key of the certificate in "${certPath}"`);
+  }
 }
 
 function pem(world: World, part: keyof TlsFiles, path: string, kind: PemKind): TlsFiles {

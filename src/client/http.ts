@@ -183,6 +183,7 @@ const CONNECT_REASONS: Readonly<Record<string, string>> = {
   EPERM: "permission denied",
   ENOTFOUND: "the host's name is not known",
   EAI_AGAIN: "the host's name is not known, or no name server answers",
+  EPROTO: "the TLS handshake failed",
 };
 
 const UNTRUSTED = "its certificate is signed by no authority that is trusted here. Name its authority: --ca-file";
@@ -206,10 +207,12 @@ function unreachable(endpoint: Endpoint, error: unknown): ClientError {
     return new ClientError("unreachable", `Cannot trust flt at ${endpoint.text}: ${certificate}`);
   }
   const why = CONNECT_REASONS[code] ?? reasonOf(error);
-  const advice =
-    endpoint.socketPath === undefined
-      ? "Is flt listening there (listen_api)? Another address: --endpoint"
-      : "Is `flt daemon` running here, and may you use its socket (group flt)? Another address: --endpoint";
+  let advice = "Is flt listening there (listen_api)? Another address: --endpoint";
+  if (endpoint.socketPath !== undefined)
+    advice = "Is `flt daemon` running here, and may you use its socket (group flt)? Another address: --endpoint";
+  // So it ends where the server wants a certificate and got none, or another authority's.
+  if (code === "EPROTO")
+    advice = "Does it speak TLS there, and ask for a client certificate (--cert-file, --key-file)?";
   return new ClientError("unreachable", `Cannot reach flt at ${endpoint.text}: ${why}. ${advice}`);
 }
 

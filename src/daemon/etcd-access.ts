@@ -7,10 +7,9 @@
  *
  * @module
  */
-import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { CONFIG_OPTIONS, type FltConfig } from "../config/table.ts";
-import { holdsPem, type PemKind } from "../lib/pem.ts";
+import { holdsPem, type PemKind, pairProblem } from "../lib/pem.ts";
 import { wordsOf } from "../platform/data-dir.ts";
 import { StartError } from "./start-error.ts";
 
@@ -45,24 +44,19 @@ function readPem(config: FltConfig, option: FileOption, kind: PemKind): string |
 }
 
 function checkPair(config: FltConfig, cert: string, key: string): void {
-  let certificate: X509Certificate;
-  try {
-    certificate = new X509Certificate(cert);
-  } catch {
-    throw refusal(config, "etcdCertfile", "its certificate is damaged");
-  }
-  let secret: KeyObject;
-  try {
-    secret = createPrivateKey(key);
-  } catch {
-    throw refusal(
-      config,
-      "etcdKeyfile",
-      "its key is damaged, or protected by a passphrase, which nobody here could type",
-    );
-  }
-  if (!certificate.checkPrivateKey(secret)) {
-    throw refusal(config, "etcdKeyfile", `it is not the key of the certificate in "${config.etcdCertfile}"`);
+  switch (pairProblem(cert, key)) {
+    case null:
+      return;
+    case "damaged-certificate":
+      throw refusal(config, "etcdCertfile", "its certificate is damaged");
+    case "damaged-key":
+      throw refusal(
+        config,
+        "etcdKeyfile",
+        "its key is damaged, or protected by a passphrase, which nobody here could type",
+      );
+    case "other-key":
+      throw refusal(config, "etcdKeyfile", `it is not the key of the certificate in "${config.etcdCertfile}"`);
   }
 }
 

@@ -1,10 +1,13 @@
 /**
- * Whether a text is what a file of certificates or keys holds.
+ * Whether a text is what a file of certificates or keys holds, and whether two of them belong together.
  *
- * Idea. Looked at before TLS sees it: the library's own words for a file that is none speak of typing errors in a URL.
+ * Idea. Looked at before TLS sees it: the library's own words for a file that is none, or for a key of another certificate, speak of
+ * typing errors in a URL.
  *
  * @module
  */
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+
 export type PemKind = "certificate" | "private key";
 
 const PATTERNS: Readonly<Record<PemKind, RegExp>> = {
@@ -14,4 +17,23 @@ const PATTERNS: Readonly<Record<PemKind, RegExp>> = {
 
 export function holdsPem(text: string, kind: PemKind): boolean {
   return PATTERNS[kind].test(text.replaceAll("\r", ""));
+}
+
+export type PairProblem = "damaged-certificate" | "damaged-key" | "other-key";
+
+/** What keeps a certificate and a key, both PEM, from being shown to a server; null: nothing does. */
+export function pairProblem(cert: string, key: string): PairProblem | null {
+  let certificate: X509Certificate;
+  try {
+    certificate = new X509Certificate(cert);
+  } catch {
+    return "damaged-certificate";
+  }
+  let secret: KeyObject;
+  try {
+    secret = createPrivateKey(key);
+  } catch {
+    return "damaged-key";
+  }
+  return certificate.checkPrivateKey(secret) ? null : "other-key";
 }
