@@ -52,6 +52,9 @@ export function parseEtcdServer(text: string): string {
   if (scheme === undefined || rest === undefined) {
     throw new ValueError(`${quote(text)} is neither http://ADDRESS:PORT nor https://ADDRESS:PORT`);
   }
+  if (rest.includes("@")) {
+    throw new ValueError("an address in it carries a user or a password. etcd_username and etcd_password are for them");
+  }
   return `${scheme.toLowerCase()}://${hostPort(rest, undefined)}`;
 }
 

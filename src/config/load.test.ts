@@ -210,6 +210,13 @@ describe("values that cannot be used", () => {
   }
   test("a password is not repeated in the message", () => {
     expect(refusal(() => load({ env: { FLT_ETCD_PASSWORD: "se\u0001cret" } })).message).not.toContain("cret");
+    const { message } = refusal(() =>
+      load({ file: 'etcd_servers=["http://10.0.0.5:2379","https://root:se:cr@et@10.0.0.6:2379"]' }),
+    );
+    expect(message).toContain('etcd_servers="[\\"http://10.0.0.5:2379\\",\\"https://…@10.0.0.6:2379\\"]"');
+    expect(message).toEndWith(
+      "an address in it carries a user or a password. etcd_username and etcd_password are for them",
+    );
   });
 });
 

@@ -197,7 +197,7 @@ function readEnvironment(
 function readValue(field: ConfigField, { text, source }: Found, warnings: string[]): unknown {
   const option: ConfigOption<unknown> = CONFIG_OPTIONS[field];
   const written = text.trim();
-  const shown = option.secret ? option.key : `${option.key}=${JSON.stringify(shortened(written))}`;
+  const shown = option.secret ? option.key : `${option.key}=${JSON.stringify(shortened(withoutPasswords(written)))}`;
   let value: unknown;
   try {
     value = option.kind.parse(written);
@@ -214,4 +214,9 @@ function readValue(field: ConfigField, { text, source }: Found, warnings: string
     warnings.push(`Option ${JSON.stringify(option.key)} in ${source.where} has no effect: ${option.effect.why}`);
   }
   return value;
+}
+
+/** Addresses may carry one where none belongs; messages end up in logs. */
+function withoutPasswords(text: string): string {
+  return text.replace(/(:\/\/)[^/,"]*@/g, "$1…@");
 }
