@@ -20,6 +20,7 @@
  * @module
  */
 import type { Clock, Timer } from "../lib/clock.ts";
+import { NewerFormatError } from "../lib/format.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
 import { pause } from "../lib/wait.ts";
 import { type MachineId, shortMachineId } from "../model/machine.ts";
@@ -163,12 +164,12 @@ class Polls {
   }
 }
 
-/** null: a record that cannot be read. */
+/** null: a record that cannot be read. One of a later release ends the daemon elsewhere (view.ts); here its holder is just another. */
 function holderOf(holder: KeyValue): MachineId | null {
   try {
     return decodeLeader(holder.value);
   } catch (error) {
-    if (error instanceof RecordError) return null;
+    if (error instanceof RecordError || error instanceof NewerFormatError) return null;
     throw error;
   }
 }
