@@ -20,7 +20,7 @@ export const completion: Command = {
   summary: "Print the script that makes a shell complete flt's words",
   description:
     "Commands, flags and their values, and the names of the cluster's units and machines, which a running daemon is asked for. " +
-    "flt install and the Debian package put the scripts where the shells look for them.",
+    "flt install and the Debian package put the scripts where the shells look for them; in a bash without them: source <(flt completion bash).",
   examples: ["completion bash > /etc/bash_completion.d/flt", "completion zsh", "completion fish"],
   flags: [],
   takesCommand: true,
