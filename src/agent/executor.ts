@@ -14,6 +14,7 @@
  */
 import type { Clock } from "../lib/clock.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
+import type { Decision } from "../model/decisions.ts";
 import type { FenceKeeper } from "./fence.ts";
 import type { JobLimit } from "./job-limit.ts";
 import type { Latch } from "./latch.ts";
@@ -220,7 +221,11 @@ export class Executor {
           await this.#look(record);
           if (record.order !== order) return;
           record.problem = jobProblem(kind, record.name, result, record.condition);
-          this.#options.log.warning(record.problem, { unit: record.name, result });
+          this.#options.log.warning(record.problem, {
+            decision: "failed" satisfies Decision,
+            unit: record.name,
+            result,
+          });
         }
         // Only now: a report without a pending job speaks of its outcome.
         record.pending = null;

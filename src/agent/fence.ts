@@ -15,6 +15,7 @@
  */
 import type { Clock } from "../lib/clock.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
+import type { Decision } from "../model/decisions.ts";
 import { FENCE_SLACK_MS } from "../model/fence.ts";
 import { type UnitManager, UnitManagerError } from "./unit-manager.ts";
 
@@ -81,7 +82,9 @@ export class FenceKeeper {
     this.#armedUntilMs = untilMs;
     this.#failures = 0;
     if (state === "kept") return;
-    log.warning("Units with Fence=strict were stopped: this machine's lease was not renewed in time");
+    log.warning("Units with Fence=strict were stopped: this machine's lease was not renewed in time", {
+      decision: "fenced" satisfies Decision,
+    });
     onFired();
   }
 

@@ -19,6 +19,7 @@
  */
 import type { Clock } from "../lib/clock.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
+import type { Decision } from "../model/decisions.ts";
 import type { MachineId } from "../model/machine.ts";
 import type { UnitReport } from "../model/states.ts";
 import type { GivenOrder } from "../registry/types.ts";
@@ -91,11 +92,22 @@ export class Runner {
         record.retry?.cancel();
         record.retry = null;
         takeOver(record, files.get(name), conditions.get(name) ?? DORMANT);
+        if (!this.#adopted) this.#reportAdopted(record);
         this.#options.onChange(name);
       }
     }
     this.#adopted = true;
     this.#pass(new Set([...names, ...(this.#wanted?.keys() ?? [])]));
+  }
+
+  #reportAdopted({ name, hash, launched, condition }: UnitRecord): void {
+    const { load, active, sub } = condition;
+    const what = launched === false ? "not started by flt" : "started by flt";
+    this.#options.log.info(`Adopted "${name}": ${what}, ${load}, ${active} (${sub})`, {
+      decision: "adopted" satisfies Decision,
+      unit: name,
+      hash: hash || undefined,
+    });
   }
 
   /** What this machine is to hold, whole. */
@@ -215,8 +227,11 @@ export class Runner {
     const { executor, log } = this.#options;
     const { signal } = this.#stop;
     const startFollows = tasks.at(-1)?.kind === "start";
-    const decision = tasks.map(({ kind, reason }) => `${kind}, ${reason}`).join("; ");
-    log.info(`Unit "${record.name}": ${decision}`, { unit: record.name, hash: tasks.at(-1)?.hash || undefined });
+    const steps = tasks.map(({ kind, reason }) => `${kind}, ${reason}`).join("; ");
+    const kind: Decision = this.#onEmpty === null ? "ordered" : "handed-over";
+    const message =
+      kind === "ordered" ? `Unit "${record.name}": ${steps}` : `Handing over "${record.name}": this machine leaves`;
+    log.info(message, { decision: kind, unit: record.name, hash: tasks.at(-1)?.hash || undefined });
     let task: Task | undefined;
     try {
       for (task of tasks) {
@@ -262,7 +277,7 @@ export class Runner {
     const problem = reasonOf(error);
     if ((code === "rejected" || code === "name-taken") && task?.kind !== "unload") {
       record.problem = problem;
-      log.warning(problem, { unit: name });
+      log.warning(problem, { decision: "refused" satisfies Decision, unit: name });
       record.refused = record.planned;
       return;
     }
@@ -273,7 +288,7 @@ export class Runner {
     const delayMs = Math.min(RETRY_LAST_MS, RETRY_FIRST_MS * 2 ** Math.min(record.failures++, 10));
     record.problem = problem;
     record.uncertain ||= code === "timeout";
-    log.warning(problem, { unit: name, retryAfterMs: delayMs });
+    log.warning(problem, { decision: "failed" satisfies Decision, unit: name, retryAfterMs: delayMs });
     record.retry = clock.after(delayMs, () => {
       record.retry = null;
       if (record.uncertain) this.#resolve(record);

@@ -173,7 +173,7 @@ export const CONFIG_OPTIONS = {
     reloads: true,
   }),
   logFormat: option("log_format", oneOf("auto", "journal", "text"), "auto", {
-    help: "journal puts systemd's priority before each line, text the level's name; auto looks where the log goes.",
+    help: "journal sends lines with fields to systemd's journal, text writes them to stderr; auto looks where stderr goes.",
     example: "text",
     effect: ACTIVE,
     reloads: true,

@@ -14,6 +14,7 @@
 import type { Clock } from "../lib/clock.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
 import { pause } from "../lib/wait.ts";
+import type { Decision } from "../model/decisions.ts";
 
 /** A running engine. */
 export interface Leading {
@@ -29,6 +30,7 @@ export interface LeadershipPorts {
 
 interface Office {
   isDeposed: boolean;
+  lostBecause: string | null;
 }
 
 /** Between tries to take the key: long enough for an election to settle. */
@@ -89,11 +91,11 @@ export class Leadership {
   async #become(): Promise<boolean> {
     const { log } = this.#ports;
     const { signal } = this.#giveUp;
-    const office: Office = { isDeposed: false };
+    const office: Office = { isDeposed: false, lostBecause: null };
     this.#office = office;
     try {
       this.#leading = await this.#ports.become((why) => this.#deposed(office, why), signal);
-      log.notice("This machine leads: the engine runs here");
+      log.notice("This machine leads: the engine runs here", { decision: "leader-gained" satisfies Decision });
       return true;
     } catch (error) {
       this.#office = null;
@@ -107,6 +109,7 @@ export class Leadership {
   async #resign(): Promise<void> {
     const { log } = this.#ports;
     const leading = this.#leading;
+    const why = this.#office?.lostBecause ?? "it is not to lead any more";
     this.#leading = null;
     this.#office = null;
     try {
@@ -114,14 +117,15 @@ export class Leadership {
     } catch (error) {
       log.error("Stopping the engine failed", { reason: reasonOf(error) });
     }
-    log.notice("The engine stopped: this machine leads no longer");
+    const decision = "leader-lost" satisfies Decision;
+    log.notice(`The engine stopped, this machine leads no longer: ${why}`, { decision });
   }
 
   /** The engine has lost its office. While the store says that this daemon may lead, it is sought again. */
   #deposed(office: Office, why: string): void {
     if (this.#office !== office || office.isDeposed) return;
     office.isDeposed = true;
-    this.#ports.log.notice(`The engine here has lost its office: ${why}`);
+    office.lostBecause = why;
     this.set(this.#wanted);
   }
 }

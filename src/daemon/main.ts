@@ -11,7 +11,7 @@
  *
  * @module
  */
-import { readFileSync } from "node:fs";
+import { fstatSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { HOST_SCOPE, type SystemdScope, stopIntent, userScope } from "../agent/systemd/index.ts";
 import { parseArguments } from "../config/arguments.ts";
@@ -21,15 +21,19 @@ import type { FltConfig } from "../config/table.ts";
 import { runtimeDirectory } from "../config/user-places.ts";
 import type { Log } from "../lib/log.ts";
 import { VERSION } from "../lib/version.ts";
+import { messageIdOf } from "../model/decisions.ts";
 import { systemClock } from "../platform/clock.ts";
 import { isSystemdHost, readMachineId } from "../platform/host-facts.ts";
 import { type InheritedSockets, takeInheritedSockets } from "../platform/inherited-sockets.ts";
-import { createJournalLog, type JournalLogSettings } from "../platform/journal-log.ts";
+import { createJournalLog, type JournalLog, type JournalLogSettings } from "../platform/journal-log.ts";
+import { JournalSocket } from "../platform/journal-socket.ts";
 import { createNotifier, type Notifier, reloadingState } from "../platform/notify.ts";
 import { type Daemon, startDaemon } from "./daemon.ts";
 import { Reloader } from "./reloader.ts";
 import { StartError } from "./start-error.ts";
 import { Watchdog, watchdogLimitMs } from "./watchdog.ts";
+
+const STDERR = 2;
 
 /** @returns The exit status. */
 export async function runDaemon(argv: readonly string[], argv0Name: string): Promise<number> {
@@ -64,7 +68,7 @@ function withInherited(loaded: LoadedConfig, { sockets, warnings }: InheritedSoc
 
 async function live(load: () => LoadedConfig, { sockets }: InheritedSockets): Promise<number> {
   const { config, warnings, path } = load();
-  const log = createJournalLog(logSettings(config), (line) => process.stderr.write(line));
+  const log = openLog(config);
   for (const warning of warnings) log.warning(warning);
   log.info(`Starting flt ${VERSION}`, { configuration: path ?? "defaults" });
   if (!isSystemdHost()) {
@@ -176,10 +180,30 @@ class Signals {
   }
 }
 
+function openLog(config: FltConfig): JournalLog {
+  const journal = new JournalSocket(systemClock);
+  return createJournalLog(logSettings(config), {
+    clock: systemClock,
+    write: (line) => process.stderr.write(line),
+    send: (fields) => journal.send(fields),
+    machine: readMachineId(),
+    messageIdOf,
+    // The journal takes nobody's word but root's, or the user's own, for another unit's line.
+    unitField: config.systemdUser ? "OBJECT_SYSTEMD_USER_UNIT" : "OBJECT_SYSTEMD_UNIT",
+  });
+}
+
 function logSettings(config: FltConfig): JournalLogSettings {
-  const isJournal =
-    config.logFormat === "auto" ? process.env.JOURNAL_STREAM !== undefined : config.logFormat === "journal";
-  return { level: config.verbosity > 0 ? "debug" : "info", priorityPrefix: isJournal };
+  const format =
+    config.logFormat === "auto" ? (isJournal(process.env.JOURNAL_STREAM) ? "journal" : "text") : config.logFormat;
+  return { level: config.verbosity > 0 ? "debug" : "info", format };
+}
+
+/** systemd names the device and inode of the stream that it gave: whoever was started by a service may have another stderr. */
+function isJournal(stream: string | undefined): boolean {
+  if (stream === undefined) return false;
+  const { dev, ino } = fstatSync(STDERR);
+  return stream === `${dev}:${ino}`;
 }
 
 function uid(): number {

@@ -22,6 +22,7 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { pause } from "../lib/wait.ts";
+import type { Decision } from "../model/decisions.ts";
 import { type MachineId, shortMachineId } from "../model/machine.ts";
 import type { MachineProbe } from "./ports.ts";
 
@@ -106,7 +107,10 @@ export class DeathWatch {
     const verdict = await this.#untilDead(id, signal);
     if (signal.aborted) return;
     this.#watched.delete(id);
-    this.#options.log.warning(`Gave up machine ${shortMachineId(id)}: ${verdict}`, { machine: id });
+    this.#options.log.warning(`Gave up machine ${shortMachineId(id)}: ${verdict}`, {
+      decision: "machine-lost" satisfies Decision,
+      machine: id,
+    });
     this.#options.onDead(id);
   }
 

@@ -18,18 +18,18 @@ import type { Clock } from "../lib/clock.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
 import { NO_METRICS } from "../lib/metrics.ts";
 import { pause } from "../lib/wait.ts";
-import { type MachineId, shortMachineId } from "../model/machine.ts";
+import type { MachineId } from "../model/machine.ts";
 import {
   type EngineSession,
   type EngineView,
   KvError,
-  type Placement,
   RegistryError,
   type Revision,
   type ViewChange,
 } from "../registry/types.ts";
 import { Cluster } from "./cluster.ts";
 import { DeathWatch, type DeathWatchConfig } from "./deaths.ts";
+import { EngineLog } from "./engine-log.ts";
 import { FenceWatch } from "./fences.ts";
 import { EngineMetrics } from "./metrics.ts";
 import { readNeeds } from "./needs.ts";
@@ -79,6 +79,7 @@ export class Engine {
   readonly #deaths: DeathWatch;
   readonly #fences: FenceWatch;
   readonly #metrics: EngineMetrics;
+  readonly #log: EngineLog;
   readonly #stop = new AbortController();
   #cluster = new Cluster();
   #sweep: Iterator<{ readonly name: string }> | null = null;
@@ -91,6 +92,7 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.#options = options;
+    this.#log = new EngineLog(options.log);
     this.#metrics = options.metrics ?? new EngineMetrics(NO_METRICS);
     this.#deaths = new DeathWatch({
       ...options,
@@ -199,12 +201,8 @@ export class Engine {
       const { refused, revision } = await session.place(placements, globals);
       const stale = new Set(refused);
       this.#metrics.decided(decisions, stale);
-      for (const placement of placements) if (!stale.has(placement.job.name)) this.#report(placement);
-      for (const { name, machineId, scheduled } of globals) {
-        if (stale.has(name)) continue;
-        const what = scheduled === null ? "Removed the order for" : "Ordered";
-        log.info(`${what} "${name}" on ${shortMachineId(machineId)}`, { unit: name, machine: machineId });
-      }
+      for (const placement of placements) if (!stale.has(placement.job.name)) this.#log.placed(placement);
+      for (const placement of globals) if (!stale.has(placement.name)) this.#log.ordered(placement);
       await this.#catchUp(revision);
       const again = this.#worthAnotherTry(decisions, stale);
       if (again.size > 0) {
@@ -215,6 +213,7 @@ export class Engine {
     const reasons = new Map([...decisions.reasons].filter(([name, list]) => !isSameReasons(view.reasons(name), list)));
     for (const refusals of reasons.values()) if (refusals.length > 0) this.#metrics.failed("schedule");
     if (reasons.size > 0) await session.explain(reasons);
+    for (const [name, refusals] of reasons) if (refusals.length > 0) this.#log.refused(name, refusals);
   }
 
   /** Without those that are refused for ever: one broken record must not keep the engine busy, nor its log. */
@@ -245,7 +244,7 @@ export class Engine {
       this.#retryMs = RETRY_MIN_MS;
     } catch (error) {
       if (error instanceof RegistryError && error.code === "not-leader") {
-        log.notice("Stopped the engine: another one leads", { reason: error.message });
+        log.debug("Stopped the engine: another one leads", { reason: error.message });
         this.#stop.abort();
         onDeposed?.();
         return;
@@ -285,7 +284,6 @@ export class Engine {
   }
 
   #take(change: ViewChange): void {
-    const { view } = this.#options;
     switch (change.kind) {
       case "job":
         this.#stale.delete(change.name);
@@ -294,13 +292,21 @@ export class Engine {
         return this.#reloadSchedule(change.machineId, change.name);
       case "machine":
       case "metadata":
-        return this.#cluster.setMachine(change.id, view.machine(change.id) ?? null);
+        return this.#setMachine(change.id);
       case "reset":
         return this.#rebuild();
       case "report":
       case "reason":
         return;
     }
+  }
+
+  #setMachine(id: MachineId): void {
+    const machine = this.#options.view.machine(id) ?? null;
+    const wasThere = (this.#cluster.host(id)?.machine ?? null) !== null;
+    if (machine !== null && !wasThere) this.#log.found(machine);
+    else if (machine === null && wasThere) this.#log.away(id);
+    this.#cluster.setMachine(id, machine);
   }
 
   #rebuild(): void {
@@ -334,13 +340,5 @@ export class Engine {
     }
     const names = [...decisions.placements.map(({ job }) => job.name), ...decisions.globals.map(({ name }) => name)];
     for (const name of names) if (only === null || only.has(name)) this.#reload(name);
-  }
-
-  #report({ job, to, reason }: Placement): void {
-    const { log } = this.#options;
-    const fields = { unit: job.name, machine: to ?? undefined, from: job.machine ?? undefined };
-    if (to === null) log.info(`Took "${job.name}" off its machine: ${reason}`, fields);
-    else if (job.machine === null) log.info(`Placed "${job.name}" on ${shortMachineId(to)}: ${reason}`, fields);
-    else log.notice(`Moved "${job.name}" to ${shortMachineId(to)}: ${reason}`, fields);
   }
 }

@@ -14,6 +14,7 @@ function open() {
   return dlopen("libc.so.6", {
     socket: { args: [i32, i32, i32], returns: i32 },
     sendto: { args: [i32, pointer, u64, i32, pointer, u32], returns: i64 },
+    setsockopt: { args: [i32, i32, i32, pointer, u32], returns: i32 },
     fcntl: { args: [i32, i32, i32], returns: i32 },
     getsockname: { args: [i32, pointer, pointer], returns: i32 },
     getsockopt: { args: [i32, i32, i32, pointer, pointer], returns: i32 },

@@ -19,6 +19,7 @@ import { SILENT_LOG } from "../../src/lib/log.ts";
 import { encodeText } from "../../src/lib/text.ts";
 import { CallsClient } from "../../src/platform/calls-client.ts";
 import { CallsServer } from "../../src/platform/calls-server.ts";
+import { systemClock } from "../../src/platform/clock.ts";
 import { createJournalLog } from "../../src/platform/journal-log.ts";
 import { dialPeer, PeerListener } from "../../src/platform/peer-listener.ts";
 import { replicaHandlers } from "../../src/replica/index.ts";
@@ -52,7 +53,10 @@ export class PeersUnderFire {
 
   private constructor(address: string) {
     this.#address = address;
-    const log = createJournalLog({ level: "info", priorityPrefix: false }, (line) => void this.#lines.push(line));
+    const log = createJournalLog(
+      { level: "info", format: "text" },
+      { clock: systemClock, write: (line) => void this.#lines.push(line) },
+    );
     this.#transport = new TcpTransport({
       self: SELF,
       clusterId: CLUSTER,
