@@ -23,28 +23,45 @@ export interface EtcdOptions {
   readonly flags?: readonly string[];
 }
 
+interface Place {
+  readonly directory: string;
+  readonly index: number;
+  /** "name=url" of each member. */
+  readonly peers: readonly string[];
+}
+
 const READY_TIMEOUT_MS = 20_000;
 const READY = /serving client (traffic|requests)/;
 
 export class EtcdServer {
   readonly port: number;
-  readonly #peerPort: number;
-  readonly #directory: string;
+  readonly #place: Place;
   readonly #options: EtcdOptions;
   #process: Bun.Subprocess<"ignore", "ignore", "pipe"> | undefined;
 
-  private constructor(directory: string, port: number, peerPort: number, options: EtcdOptions) {
-    this.#directory = directory;
+  private constructor(place: Place, port: number, options: EtcdOptions) {
+    this.#place = place;
     this.port = port;
-    this.#peerPort = peerPort;
     this.#options = options;
   }
 
   static async start(options: EtcdOptions = {}): Promise<EtcdServer> {
-    const [port, peerPort] = await freePorts();
-    const server = new EtcdServer(await mkdtemp("/tmp/flt-etcd-"), port, peerPort, options);
-    await server.up();
-    return server;
+    const [server] = await EtcdServer.startCluster(1, options);
+    return server as EtcdServer;
+  }
+
+  /** So many members of one cluster. */
+  static async startCluster(size: number, options: EtcdOptions = {}): Promise<readonly EtcdServer[]> {
+    const ports = await freePorts(2 * size);
+    const peers = ports.slice(size).map((port, i) => `m${i}=http://127.0.0.1:${port}`);
+    const servers = await Promise.all(
+      peers.map(async (_, i) => {
+        const directory = await mkdtemp("/tmp/flt-etcd-");
+        return new EtcdServer({ directory, index: i, peers }, ports[i] as number, options);
+      }),
+    );
+    await Promise.all(servers.map((server) => server.up()));
+    return servers;
   }
 
   get url(): string {
@@ -53,12 +70,13 @@ export class EtcdServer {
 
   /** Starts it (again), with the data it has. */
   async up(): Promise<void> {
-    const peer = `http://127.0.0.1:${this.#peerPort}`;
+    const { directory, index, peers } = this.#place;
+    const [name = "", peer = ""] = peers[index]?.split("=") ?? [];
     const { tls, flags = [] } = this.#options;
-    const words = ["--name=m", `--data-dir=${this.#directory}/data`, "--logger=zap", "--log-outputs=stderr"];
+    const words = [`--name=${name}`, `--data-dir=${directory}/data`, "--logger=zap", "--log-outputs=stderr"];
     words.push(`--listen-client-urls=${this.url}`, `--advertise-client-urls=${this.url}`);
-    words.push(`--listen-peer-urls=${peer}`, `--initial-advertise-peer-urls=${peer}`, `--initial-cluster=m=${peer}`);
-    words.push("--heartbeat-interval=20", "--election-timeout=200");
+    words.push(`--listen-peer-urls=${peer}`, `--initial-advertise-peer-urls=${peer}`);
+    words.push(`--initial-cluster=${peers.join(",")}`, "--heartbeat-interval=50", "--election-timeout=500");
     if (tls)
       words.push(
         `--cert-file=${tls.cert}`,
@@ -95,7 +113,7 @@ export class EtcdServer {
   async remove(): Promise<void> {
     this.resume();
     await this.kill();
-    await rm(this.#directory, { recursive: true, force: true });
+    await rm(this.#place.directory, { recursive: true, force: true });
   }
 
   /** Runs etcdctl against it; returns what it printed. */
@@ -143,9 +161,9 @@ function saysReady(child: Bun.Subprocess<"ignore", "ignore", "pipe">): Promise<v
   });
 }
 
-/** Two that nobody listens on. Another process may take them before etcd does; then etcd says so. */
-async function freePorts(): Promise<[number, number]> {
-  const listeners = [createServer(), createServer()];
+/** Ports that nobody listens on. Another process may take one before etcd does; then etcd says so. */
+async function freePorts(count: number): Promise<readonly number[]> {
+  const listeners = Array.from({ length: count }, () => createServer());
   const ports = await Promise.all(
     listeners.map(
       (listener) =>
@@ -155,5 +173,5 @@ async function freePorts(): Promise<[number, number]> {
     ),
   );
   await Promise.all(listeners.map((listener) => new Promise((resolve) => listener.close(resolve))));
-  return [ports[0] as number, ports[1] as number];
+  return ports;
 }
