@@ -224,7 +224,8 @@ describe.skipIf(!HAVE_ETCD)("a real etcd", () => {
     const kv = await open([server]);
     const value = "x".repeat(500_000);
     let code = "done";
-    for (let i = 0; i < 10 && code === "done"; i++) code = await codeOf(kv.txn(put(`k/${i}`, value)));
+    // It looks at its size when it has committed a batch, ten times a second.
+    for (let i = 0; i < 200 && code === "done"; i++) code = await codeOf(kv.txn(put(`k/${i}`, value)));
     expect(code).toBe("no-space");
     expect((await kv.range({ key: encodeText("k/0") })).count).toBe(1);
   });

@@ -43,8 +43,6 @@ export interface GrpcCallOptions {
 const STREAM_WINDOW_BYTES = 1_048_576;
 /** The largest answer that is taken. etcd's own client takes two gigabytes; nobody here asks for that at once. */
 export const ANSWER_BYTES_MAX = 268_435_456;
-/** HTTP/2 stream ids have 31 bits. */
-const STREAM_ID_MAX = 0x7fff_ffff;
 
 export class Connection implements StreamHost {
   readonly url: string;
@@ -55,7 +53,6 @@ export class Connection implements StreamHost {
   readonly #streams = new Set<GrpcStream>();
   readonly #leaving = Promise.withResolvers<string>();
   #endReason: string | undefined;
-  #lastSeenStream = STREAM_ID_MAX;
   #retireReason: string | undefined;
 
   private constructor(url: string, session: ClientHttp2Session, clock: Clock, onEnd: () => void) {
@@ -71,10 +68,7 @@ export class Connection implements StreamHost {
     });
     session.on("error", (error) => this.#end(reasonOf(error)));
     session.on("close", () => this.#end("the server closed it"));
-    session.on("goaway", (_code, lastStreamId) => {
-      this.#lastSeenStream = Math.min(this.#lastSeenStream, lastStreamId);
-      this.retire("the server wants no more calls");
-    });
+    session.on("goaway", () => this.retire("the server wants no more calls"));
   }
 
   /** Dials, and waits for the server's first word; throws GrpcError with the reason. */
@@ -205,9 +199,6 @@ export class Connection implements StreamHost {
 
   heard(): void {
     this.#pulse.heard();
-  }
-  isUnseen(streamId: number | undefined): boolean {
-    return streamId !== undefined && streamId > this.#lastSeenStream;
   }
 
   #forget(stream: GrpcStream): void {

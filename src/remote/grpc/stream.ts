@@ -24,8 +24,6 @@ export interface StreamEvents {
 /** What a stream has to know about its connection. */
 export interface StreamHost {
   heard(): void;
-  /** Whether the server said that it would not look at this stream (GOAWAY). */
-  isUnseen(streamId: number | undefined): boolean;
   /** Why the connection ended, when it did. */
   readonly endReason: string | undefined;
 }
@@ -135,8 +133,8 @@ export class GrpcStream {
         : null;
     }
     if (this.#status !== undefined) return new GrpcError(this.#status, this.#message, "answered");
-    const refused = this.#stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
-    if (refused || this.#host.isUnseen(this.#stream.id)) {
+    // Also what a GOAWAY did not cover: node:http2 resets those streams so.
+    if (this.#stream.rstCode === constants.NGHTTP2_REFUSED_STREAM) {
       return new GrpcError(Status.unavailable, "the server turned the call away", "not-sent");
     }
     const reason = this.#host.endReason ?? this.#errorText ?? `stream reset with code ${this.#stream.rstCode}`;
