@@ -143,8 +143,8 @@ describe("the fate of a write", () => {
     expect(server.asked.Txn).toBe(1);
   });
 
-  test("the store is closed: closed, for what waits and what comes", async () => {
-    const { server, open } = bind(await world());
+  test("the store is closed: closed, for what waits and what comes, and nothing is left running", async () => {
+    const { server, clock, open } = bind(await world());
     server.on(txn, () => {});
     const kv = await open();
     const watch = kv.watch(KEY);
@@ -156,6 +156,7 @@ describe("the fate of a write", () => {
     await expectRefused(kv.range(KEY), "closed");
     await expectRefused(kv.watch(KEY)[Symbol.asyncIterator]().next(), "closed");
     await until("the server sees nobody", () => server.sessionCount === 0);
+    expect(clock.pending).toBe(0);
   });
 });
 

@@ -124,6 +124,25 @@ describe("events", () => {
     const batches = await takeBatches(running, count);
     expect(batches.map((batch) => batch.revision)).toEqual(Array.from({ length: count }, (_, i) => 11 + i));
   });
+
+  test("that nobody takes do not keep a closed watch's stream open", async () => {
+    const { world, exchange, server } = await place();
+    const kv = await world.open();
+    const running = kv.watch(ALL);
+    await running.ready;
+    const { kv: pair } = event(11);
+    const closed = Promise.withResolvers<void>();
+    exchange().stream.on("close", () => closed.resolve());
+    for (let i = 0; i < 60; i++)
+      exchange().send({
+        events: [{ type: 0, kv: { ...pair, modRevision: BigInt(11 + i), value: new Uint8Array(100_000) } }],
+      });
+    for (let turn = 0; turn < 500; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
+    running.close();
+    await closed.promise;
+    expect(server.sessionCount).toBe(1);
+    expect(await kv.watch(ALL).ready).toBe(10);
+  });
 });
 
 describe("the end", () => {
