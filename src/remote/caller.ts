@@ -12,8 +12,8 @@
 import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import type { Clock } from "../lib/clock.ts";
 import type { CallOptions } from "../store/kv.ts";
-import { cancelledError, closedError, isLeaderless, toKvError } from "./errors.ts";
-import { GrpcError, Status } from "./grpc/status.ts";
+import { cancelledError, closedError, isLeaderless, isPassing, toKvError } from "./errors.ts";
+import { GrpcError } from "./grpc/status.ts";
 import { isStaleToken, type Login } from "./login.ts";
 import { ask, encodeRequest, type Method } from "./rpc.ts";
 import type { Servers } from "./servers.ts";
@@ -130,9 +130,7 @@ export class Caller {
   }
 }
 
-/** An elapsed deadline repeats nothing; neither does an answer, but for one that only says that the leader is gone. */
+/** An elapsed deadline repeats nothing. */
 function mayRepeat({ writes }: Call, error: GrpcError): boolean {
-  if (error.fate === "not-sent") return true;
-  if (writes) return false;
-  return isLeaderless(error) || (error.fate === "no-answer" && error.status === Status.unavailable);
+  return error.fate === "not-sent" || (!writes && isPassing(error));
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { KvErrorCode } from "../store/kv.ts";
-import { codeOf, isLeaderless, toKvError } from "./errors.ts";
+import { codeOf, isLeaderless, isPassing, toKvError } from "./errors.ts";
 import { type Fate, GrpcError, Status } from "./grpc/status.ts";
 
 function codes(status: number, message: string, fate: Fate): [KvErrorCode, KvErrorCode] {
@@ -67,10 +67,16 @@ test("messages name the action, then etcd's words, then what to do", () => {
   expect(toKvError("Range", timedOut, false).message).toBe("Range failed: etcd says: request timed out");
 });
 
-test("only the server's own word makes it leaderless", () => {
-  const say = (fate: Fate, message: string) => isLeaderless(new GrpcError(Status.unavailable, message, fate));
-  expect(say("answered", "etcdserver: no leader")).toBe(true);
-  expect(say("answered", "etcdserver: leader changed")).toBe(true);
-  expect(say("no-answer", "etcdserver: no leader")).toBe(false);
-  expect(say("answered", "etcdserver: server stopped")).toBe(false);
+test("only the server's own word makes it leaderless; reads outlive that, a change of leader and a lost connection", () => {
+  const say = (fate: Fate, message: string, status: number = Status.unavailable) => {
+    const error = new GrpcError(status, message, fate);
+    return [isLeaderless(error), isPassing(error)];
+  };
+  expect(say("answered", "etcdserver: no leader")).toEqual([true, true]);
+  expect(say("no-answer", "etcdserver: no leader")).toEqual([false, true]);
+  expect(say("answered", "etcdserver: leader changed")).toEqual([false, true]);
+  expect(say("answered", "etcdserver: server stopped")).toEqual([false, false]);
+  expect(say("no-answer", "no answer within 5 ms", Status.deadlineExceeded)).toEqual([false, false]);
+  expect(say("no-answer", "the answer cannot be read", Status.internal)).toEqual([false, false]);
+  expect(say("not-sent", "whatever", Status.internal)).toEqual([false, true]);
 });

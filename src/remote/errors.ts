@@ -48,11 +48,19 @@ const TURNED_DOWN: ReadonlySet<number> = new Set([
   Status.failedPrecondition,
 ]);
 
-/** This server has no leader, or just got another: a read may be asked again, here or elsewhere. */
-const LEADERLESS: ReadonlySet<string> = new Set(["etcdserver: no leader", "etcdserver: leader changed"]);
+const NO_LEADER = "etcdserver: no leader";
+/** A read that asked a leader which then was none; the next one is known already. */
+const LEADER_CHANGED = "etcdserver: leader changed";
 
+/** The member says that it cannot do what needs a leader: another may. */
 export function isLeaderless({ fate, message }: GrpcError): boolean {
-  return fate === "answered" && LEADERLESS.has(message);
+  return fate === "answered" && message === NO_LEADER;
+}
+
+/** Whether a read may get its answer when it is asked again, here or elsewhere. */
+export function isPassing(error: GrpcError): boolean {
+  if (error.fate === "answered") return isLeaderless(error) || error.message === LEADER_CHANGED;
+  return error.fate === "not-sent" || error.status === Status.unavailable;
 }
 
 export function codeOf(error: GrpcError, writes: boolean): KvErrorCode {
