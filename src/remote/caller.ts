@@ -11,7 +11,7 @@
  */
 import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import type { Clock } from "../lib/clock.ts";
-import type { CallOptions } from "../store/kv.ts";
+import { type CallOptions, KvError, MAX_REQUEST_BYTES } from "../store/kv.ts";
 import { cancelledError, closedError, isLeaderless, isPassing, toKvError } from "./errors.ts";
 import { GrpcError } from "./grpc/status.ts";
 import { isStaleToken, type Login } from "./login.ts";
@@ -69,6 +69,10 @@ export class Caller {
   ): Promise<MessageShape<O>> {
     // Before the first wait: afterwards the caller may change its bytes.
     const message = encodeRequest(method.input, request);
+    if (message.length > MAX_REQUEST_BYTES) {
+      const reason = `the request has ${message.length} bytes, more than the ${MAX_REQUEST_BYTES} that etcd takes`;
+      throw new KvError("request-too-large", `${call.action} failed: ${reason}`);
+    }
     return this.run(call, options, (session, timeoutMs, metadata) =>
       ask(session.connection, method, message, { timeoutMs, signal: options.signal, metadata }),
     );

@@ -327,6 +327,23 @@ test("a refusal that a new token may mend is tried with one, once", async () => 
   await clock.advance(0);
 });
 
+test("one that the connection has no room for fails at once, and leaves nothing behind", async () => {
+  const world = await RemoteWorld.start(1, { maxConcurrentStreams: 2 });
+  worlds.push(world);
+  world.server.on(watch, (exchange) => {
+    exchange.onMessage = () => exchange.send({ header: world.server.header(10), created: true });
+  });
+  const kv = await world.open();
+  const first = kv.watch(ALL);
+  await first.ready;
+  const refusal = await expectRefused(kv.watch(ALL).ready, "unavailable");
+  expect(refusal.message).toContain("the server takes 2 streams at once on a connection, and half of them are watches");
+  // Its deadline is gone, too: were it not, this would be an error of nobody's.
+  await world.clock.advance(TIMEOUT_MS);
+  first.close();
+  expect(await kv.watch(ALL).ready).toBe(10);
+});
+
 test("a hundred watches share one connection", async () => {
   const { world, server, exchanges } = await place();
   const kv = await world.open();

@@ -142,9 +142,6 @@ export class RemoteWatch implements Watch {
   /** Creates it on the server. @returns Why the server refused, when another token might help. */
   #place(session: Session, metadata: Readonly<Record<string, string>>, timeoutMs: number): Promise<string | undefined> {
     const { promise, resolve, reject } = Promise.withResolvers<string | undefined>();
-    const late = this.#host.clock.after(timeoutMs, () =>
-      reject(new GrpcError(Status.deadlineExceeded, `not placed within ${Math.round(timeoutMs)} ms`, "no-answer")),
-    );
     const stream = session.connection.open(methodPath(WatchService.method.watch), metadata, {
       onMessage: (bytes) => {
         const response = decodeMessage(WatchResponseSchema, bytes);
@@ -167,6 +164,10 @@ export class RemoteWatch implements Watch {
         else reject(reason);
       },
     });
+    // From here on nothing throws: the promise has its owner.
+    const late = this.#host.clock.after(timeoutMs, () =>
+      reject(new GrpcError(Status.deadlineExceeded, `not placed within ${Math.round(timeoutMs)} ms`, "no-answer")),
+    );
     this.#session = session;
     this.#stream = stream;
     // The watch may be over by another way: the deadline, a close.

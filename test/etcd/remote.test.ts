@@ -219,6 +219,28 @@ describe.skipIf(!HAVE_ETCD)("a real etcd", () => {
     expect(await streams()).toBe("0");
   });
 
+  test("more calls than the server takes at once wait for their turn; watches leave room for them", async () => {
+    const server = await etcd({ flags: ["--max-concurrent-streams=10"] });
+    const kv = await open([server], { requestTimeoutMs: 20_000 });
+    const watches = Array.from({ length: 8 }, () => kv.watch(KEY));
+    const placed = await Promise.all(watches.map((watch) => codeOf(watch.ready)));
+    expect(placed.toSorted()).toEqual([...Array(5).fill("done"), ...Array(3).fill("unavailable")]);
+    const codes = await Promise.all(Array.from({ length: 500 }, (_, i) => codeOf(kv.txn(put(`k/${i}`)))));
+    expect(codes.every((code) => code === "done")).toBe(true);
+    expect((await kv.range({ ...prefix("k/"), countOnly: true })).count).toBe(500);
+  });
+
+  test("many large writes before a server that is paused: all are done when it goes on", async () => {
+    const server = await etcd();
+    const kv = await open([server], { requestTimeoutMs: 20_000 });
+    await kv.txn(put("a"));
+    server.pause();
+    const value = "x".repeat(1_000_000);
+    const writes = Array.from({ length: 60 }, (_, i) => codeOf(kv.txn(put(`k/${i % 4}`, value))));
+    server.resume();
+    expect(new Set(await Promise.all(writes))).toEqual(new Set(["done"]));
+  });
+
   test("a full disk: no-space for writes, reads go on", async () => {
     const server = await etcd({ flags: ["--quota-backend-bytes=1048576"] });
     const kv = await open([server]);

@@ -14,6 +14,7 @@ import {
   type IncomingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,
+  type Settings,
 } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import type { DescMessage, DescMethod, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
@@ -97,8 +98,8 @@ export class FakeEtcd {
   readonly #sockets = new Map<number, Socket>();
   #url = "";
 
-  private constructor() {
-    this.#server = createServer();
+  private constructor(settings: Settings) {
+    this.#server = createServer({ settings });
     this.#server.on("connection", (socket: Socket) => {
       this.#sockets.set(socket.remotePort ?? 0, socket);
       socket.on("close", () => this.#sockets.delete(socket.remotePort ?? 0));
@@ -115,8 +116,8 @@ export class FakeEtcd {
     });
   }
 
-  static async start(): Promise<FakeEtcd> {
-    const fake = new FakeEtcd();
+  static async start(settings: Settings = {}): Promise<FakeEtcd> {
+    const fake = new FakeEtcd(settings);
     await new Promise<void>((resolve) => fake.#server.listen(0, "127.0.0.1", resolve));
     fake.#url = `http://127.0.0.1:${(fake.#server.address() as AddressInfo).port}`;
     return fake;

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { Settings } from "node:http2";
 import type { Log } from "../../src/lib/log.ts";
 import { encodeText } from "../../src/lib/text.ts";
 import { openRemoteKv, type RemoteKv, type RemoteKvOptions } from "../../src/remote/index.ts";
@@ -20,9 +21,9 @@ export class RemoteWorld {
   readonly said: string[] = [];
   readonly #opened: RemoteKv[] = [];
 
-  static async start(serverCount = 1): Promise<RemoteWorld> {
+  static async start(serverCount = 1, settings: Settings = {}): Promise<RemoteWorld> {
     const world = new RemoteWorld();
-    for (let i = 0; i < serverCount; i++) world.servers.push(await FakeEtcd.start());
+    for (let i = 0; i < serverCount; i++) world.servers.push(await FakeEtcd.start(settings));
     return world;
   }
 

@@ -14,11 +14,12 @@
  *
  * @module
  */
-import { type ClientHttp2Session, connect, type SecureClientSessionOptions } from "node:http2";
+import { type ClientHttp2Session, connect, type SecureClientSessionOptions, type Settings } from "node:http2";
 import type { Clock } from "../../lib/clock.ts";
 import { reasonOf } from "../../lib/log.ts";
 import { VERSION } from "../../lib/version.ts";
 import { Pulse } from "./pulse.ts";
+import { SESSION_MEMORY_MB, Slots } from "./slots.ts";
 import { GrpcError, grpcTimeout, Status } from "./status.ts";
 import { GrpcStream, type StreamEvents, type StreamHost } from "./stream.ts";
 
@@ -44,6 +45,9 @@ export interface GrpcCallOptions {
 const STREAM_WINDOW_BYTES = 1_048_576;
 /** The largest answer that is taken. etcd's own client takes two gigabytes; nobody here asks for that at once. */
 export const ANSWER_BYTES_MAX = 268_435_456;
+const STREAMS_UNLIMITED = 0xffff_ffff;
+
+type Metadata = Readonly<Record<string, string>>;
 
 export class Connection implements StreamHost {
   readonly url: string;
@@ -51,7 +55,10 @@ export class Connection implements StreamHost {
   readonly #clock: Clock;
   readonly #onEnd: () => void;
   readonly #pulse: Pulse;
+  readonly #slots: Slots;
   readonly #streams = new Set<GrpcStream>();
+  /** Those of them that open() gave away. */
+  readonly #lasting = new Set<GrpcStream>();
   readonly #leaving = Promise.withResolvers<string>();
   #endReason: string | undefined;
   #retireReason: string | undefined;
@@ -69,6 +76,10 @@ export class Connection implements StreamHost {
     });
     session.on("error", (error) => this.#end(reasonOf(error)));
     session.on("close", () => this.#end("the server closed it"));
+    this.#slots = new Slots(clock, streamsMax(session.remoteSettings));
+    session.on("remoteSettings", (settings) => {
+      this.#slots.limit = streamsMax(settings);
+    });
     session.on("goaway", () => this.retire("the server wants no more calls"));
   }
 
@@ -76,6 +87,7 @@ export class Connection implements StreamHost {
   static open({ url, tls, clock, timeoutMs, signal, onEnd }: ConnectOptions): Promise<Connection> {
     const options: SecureClientSessionOptions = {
       settings: { initialWindowSize: STREAM_WINDOW_BYTES, enablePush: false },
+      maxSessionMemory: SESSION_MEMORY_MB,
       ...tls,
     };
     const session = connect(url, options);
@@ -119,7 +131,31 @@ export class Connection implements StreamHost {
   }
 
   /** One message there, one back. Throws GrpcError. */
-  call(path: string, message: Uint8Array, options: GrpcCallOptions): Promise<Uint8Array> {
+  async call(path: string, message: Uint8Array, options: GrpcCallOptions): Promise<Uint8Array> {
+    const { timeoutMs, signal } = options;
+    const beganMs = this.#clock.now();
+    await this.#slots.take(message.length, timeoutMs, signal);
+    try {
+      return await this.#exchange(path, message, { ...options, timeoutMs: timeoutMs + beganMs - this.#clock.now() });
+    } finally {
+      this.#slots.free(message.length);
+    }
+  }
+
+  /** A stream that stays open in both directions, the caller's until its end. Throws GrpcError when there can be none. */
+  open(path: string, metadata: Metadata, events: StreamEvents): GrpcStream {
+    this.#slots.takeLasting();
+    try {
+      const stream = this.#open(path, metadata, events);
+      this.#lasting.add(stream);
+      return stream;
+    } catch (error) {
+      this.#slots.freeLasting();
+      throw error;
+    }
+  }
+
+  #exchange(path: string, message: Uint8Array, options: GrpcCallOptions): Promise<Uint8Array> {
     const { timeoutMs, signal } = options;
     const beganMs = this.#clock.now();
     return new Promise((resolve, reject) => {
@@ -131,12 +167,11 @@ export class Connection implements StreamHost {
       const giveUp = (error: GrpcError) => {
         settle();
         stream.cancel();
-        this.#forget(stream);
         reject(error);
       };
       const abort = () => giveUp(new GrpcError(Status.cancelled, "it was cancelled", "no-answer"));
       const metadata = { ...options.metadata, "grpc-timeout": grpcTimeout(timeoutMs) };
-      const stream = this.open(path, metadata, {
+      const stream = this.#open(path, metadata, {
         onMessage: (bytes) => {
           answer ??= bytes;
         },
@@ -157,38 +192,10 @@ export class Connection implements StreamHost {
     });
   }
 
-  /** A stream in both directions; the caller owns it until its end. Throws GrpcError when the connection takes none. */
-  open(path: string, metadata: Readonly<Record<string, string>>, events: StreamEvents): GrpcStream {
-    if (!this.usable) {
-      const reason = this.#endReason ?? this.#retireReason;
-      throw new GrpcError(Status.unavailable, `the connection was lost: ${reason}`, "not-sent");
-    }
-    const stream = new GrpcStream(
-      this.#session.request({
-        ":method": "POST",
-        ":path": path,
-        "content-type": "application/grpc",
-        te: "trailers",
-        "user-agent": `flt/${VERSION}`,
-        ...metadata,
-      }),
-      this,
-      {
-        onMessage: (message) => events.onMessage(message),
-        onEnd: (error) => {
-          this.#forget(stream);
-          events.onEnd(error);
-        },
-      },
-      ANSWER_BYTES_MAX,
-    );
-    this.#streams.add(stream);
-    return stream;
-  }
-
   /** Takes no new calls; closes when the open ones are done. */
   retire(reason: string): void {
     this.#retireReason ??= reason;
+    this.#slots.close(this.#lostError());
     this.#leaving.resolve(reason);
     this.#closeWhenIdle();
   }
@@ -201,10 +208,30 @@ export class Connection implements StreamHost {
   heard(): void {
     this.#pulse.heard();
   }
-
-  #forget(stream: GrpcStream): void {
+  over(stream: GrpcStream): void {
     this.#streams.delete(stream);
+    if (this.#lasting.delete(stream)) this.#slots.freeLasting();
     this.#closeWhenIdle();
+  }
+
+  #open(path: string, metadata: Metadata, events: StreamEvents): GrpcStream {
+    if (!this.usable) throw this.#lostError();
+    const request = this.#session.request({
+      ":method": "POST",
+      ":path": path,
+      "content-type": "application/grpc",
+      te: "trailers",
+      "user-agent": `flt/${VERSION}`,
+      ...metadata,
+    });
+    const stream = new GrpcStream(request, this, events, ANSWER_BYTES_MAX);
+    this.#streams.add(stream);
+    return stream;
+  }
+
+  #lostError(): GrpcError {
+    const reason = this.#endReason ?? this.#retireReason;
+    return new GrpcError(Status.unavailable, `the connection was lost: ${reason}`, "not-sent");
   }
 
   #closeWhenIdle(): void {
@@ -215,9 +242,15 @@ export class Connection implements StreamHost {
     if (this.#endReason !== undefined) return;
     this.#endReason = reason;
     this.#pulse.stop();
+    this.#slots.close(this.#lostError());
     this.#session.destroy();
     for (const stream of [...this.#streams]) stream.finish();
     this.#leaving.resolve(reason);
     this.#onEnd();
   }
+}
+
+/** What says nothing has no limit. */
+function streamsMax({ maxConcurrentStreams = STREAMS_UNLIMITED }: Settings): number {
+  return maxConcurrentStreams;
 }

@@ -24,6 +24,8 @@ export interface StreamEvents {
 /** What a stream has to know about its connection. */
 export interface StreamHost {
   heard(): void;
+  /** Once for each stream: it ended, or was cancelled. */
+  over(stream: GrpcStream): void;
   /** Why the connection ended, when it did. */
   readonly endReason: string | undefined;
 }
@@ -53,7 +55,7 @@ export class GrpcStream {
     // A server ends a call with its trailers, whatever this side still has to say: its half is all there is to wait for.
     stream.on("end", () => {
       this.finish();
-      stream.close();
+      if (!stream.writableEnded) stream.close();
     });
     stream.on("close", () => this.finish());
   }
@@ -78,12 +80,14 @@ export class GrpcStream {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#stream.close(constants.NGHTTP2_CANCEL);
+    this.#host.over(this);
   }
 
   /** The stream, or its connection, is over: says how it went. */
   finish(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#host.over(this);
     this.#events.onEnd(this.#outcome());
   }
 
