@@ -31,6 +31,12 @@ export interface Flag {
 /** The command line cannot be understood: exit status 2, as with fleetctl. */
 export class UsageError extends Error {
   readonly code = "usage";
+  /** Whose help has the answer; undefined: that of all commands. */
+  readonly command: string | undefined;
+  constructor(message: string, command?: string) {
+    super(message);
+    this.command = command;
+  }
 }
 
 export class FlagValues {

@@ -79,9 +79,7 @@ export class Grammar {
       try {
         this.#cac.matchedCommand?.checkUnknownOptions();
       } catch {
-        throw new UsageError(
-          `Command "${command.name}" has no flag "--${name}". See \`${this.#program} help ${command.name}\``,
-        );
+        throw new UsageError(`Command "${command.name}" has no flag "--${name}"`, command.name);
       }
     }
   }

@@ -102,7 +102,8 @@ function refuseUnsupported(flags: FlagValues): void {
 
 function explain(error: unknown, program: string, world: World): number {
   if (error instanceof UsageError) {
-    world.err(`${error.message}. See \`${program} help\`\n`);
+    const topic = error.command === undefined ? "help" : `help ${error.command}`;
+    world.err(`${error.message}. See \`${program} ${topic}\`\n`);
     return EXIT_USAGE;
   }
   if (error instanceof SigningError) {
