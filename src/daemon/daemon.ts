@@ -209,7 +209,7 @@ export class Daemon {
 
   /** @param how handOver: stop this host's units, give them back to the cluster, leave it. Without: touch no unit. */
   async stop(how: { readonly handOver: boolean }): Promise<void> {
-    const { store, units } = this.#parts;
+    const { store, units, lock } = this.#parts;
     if (this.#isAgentStarted) await this.#step("the agent", () => this.#agent.stop(how));
     await this.#step("the engine", () => this.#leadership.stop());
     await this.#step("the store's leadership", () => store.handOver());
@@ -217,6 +217,7 @@ export class Daemon {
     await this.#step("the view", () => this.#view.stop());
     await this.#step("the store", () => store.stop());
     await this.#step("the connection to systemd", () => units.close());
+    await this.#step("the hold on the units directory", () => lock.release());
   }
 
   /** One part's failure to end must not keep the others from ending in order. */

@@ -13,6 +13,7 @@ import type { FltConfig } from "../config/table.ts";
 import type { Log } from "../lib/log.ts";
 import { systemClock } from "../platform/clock.ts";
 import { type DataIdentity, ETCD_CLUSTER, type NamedCluster, openDataDir } from "../platform/data-dir.ts";
+import { type FolderLock, lockFolder } from "../platform/folder-lock.ts";
 import { defaultAddress } from "../platform/host-facts.ts";
 import { monotonicMicroseconds } from "../platform/libc.ts";
 import { openEtcdStore } from "./etcd-store.ts";
@@ -33,6 +34,8 @@ export interface Parts {
   readonly place: Place;
   readonly data: DataIdentity;
   readonly units: Awaited<ReturnType<typeof connectSystemd>>;
+  /** Of the units directory: two agents that hold the units of one folder would take each other's away. */
+  readonly lock: FolderLock;
   readonly store: DaemonStore;
 }
 
@@ -49,12 +52,23 @@ export async function openParts(options: PartsOptions): Promise<Parts> {
       scope,
     }),
   );
+  let lock: FolderLock | null = null;
   try {
-    return { place, data, units, store: await openStore(options, place, data) };
+    lock = lockUnits(config.unitsDirectory);
+    return { place, data, units, lock, store: await openStore(options, place, data) };
   } catch (error) {
+    lock?.release();
     await units.close();
     throw error;
   }
+}
+
+function lockUnits(path: string): FolderLock {
+  const lock = lockFolder(path);
+  if (lock !== null) return lock;
+  throw new StartError(
+    `Taking over the units in "${path}" failed: another daemon on this host holds them; end that one, or set units_directory to a folder of its own`,
+  );
 }
 
 function clusterOf({ etcdServers }: FltConfig, { members }: Place): NamedCluster | null {

@@ -15,6 +15,7 @@ function open() {
     socket: { args: [i32, i32, i32], returns: i32 },
     sendto: { args: [i32, pointer, u64, i32, pointer, u32], returns: i64 },
     setsockopt: { args: [i32, i32, i32, pointer, u32], returns: i32 },
+    flock: { args: [i32, i32], returns: i32 },
     fcntl: { args: [i32, i32, i32], returns: i32 },
     getsockname: { args: [i32, pointer, pointer], returns: i32 },
     getsockopt: { args: [i32, i32, i32, pointer, pointer], returns: i32 },

@@ -108,9 +108,19 @@ hostSuite("a daemon that cannot start", { hosts: 1, flt: "installed" }, (suite) 
 
   suite.case("a second daemon on the same host: refused, the first one goes on", async ({ hosts: [host] }) => {
     const pid = await host?.mainPid("flt.service");
-    expect(refusal(await daemon(host as Host))).toMatch(
+    await startSleepers(host as Host, ["kept.service"]);
+    await waitActive(host as Host, ["kept.service"]);
+    const before = await workloads(host as Host, "kept.service");
+    const held = /units in "\/run\/flt\/units" failed: another daemon on this host holds them; .* set units_directory/;
+    expect(refusal(await daemon(host as Host))).toMatch(held);
+    // One with a place of its own for all else would take these units for none of its cluster's, and stop them.
+    const own = { FLT_DATA_DIR: "/root/second", FLT_LISTEN_API: "unix:///root/second.sock" };
+    expect(refusal(await daemon(host as Host, own))).toMatch(held);
+    expect(refusal(await daemon(host as Host, { FLT_UNITS_DIRECTORY: "/run/second" }))).toMatch(
       /"\/var\/lib\/flt\/raft\.db": another process is using it; stop that one first$/,
     );
+    expect(await workloads(host as Host, "kept.service")).toBe(before);
+    await host?.mustFlt("destroy", "kept.service");
     expect(await host?.mainPid("flt.service")).toBe(pid as number);
     expect((await host?.flt("list-machines", "--no-legend"))?.stdout).toContain("10.77.0.11");
   });
