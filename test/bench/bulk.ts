@@ -10,10 +10,11 @@
  * @module
  */
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { Cluster, FLT_BINARY, missingForHosts } from "../hosts/lib/cluster.ts";
+import type { Cluster } from "../hosts/lib/cluster.ts";
 import { leaderOf, names, sleeper, statesOf, unitsOf, waitActive, writeUnits } from "../hosts/lib/fleet.ts";
 import type { Host } from "../hosts/lib/host.ts";
 import { eventually } from "../hosts/lib/wait.ts";
+import { bench } from "./frame.ts";
 
 const UNITS = Number(process.argv[2] ?? 300);
 const ROUNDS = Number(process.argv[3] ?? 5);
@@ -218,36 +219,22 @@ function show(flt: readonly Round[], plain: readonly Round[]): void {
   }
 }
 
-async function main(): Promise<number> {
-  const missing = missingForHosts() ?? ((await Bun.file(FLT_BINARY).exists()) ? undefined : "dist/flt is not built");
-  if (missing !== undefined) {
-    console.error(`Run the benchmark: ${missing}`);
-    return 1;
+async function measure(cluster: Cluster): Promise<number> {
+  const leader = await leaderOf(cluster);
+  const daemons = daemonsOf(cluster);
+  const flt: Round[] = [];
+  const plain: Round[] = [];
+  // The first round warms caches and compilers up and is not counted.
+  for (let round = 0; round <= ROUNDS; round++) {
+    plain[round] = await bySystemctl(cluster, daemons, round);
+    flt[round] = await byFlt(cluster, daemons, round);
   }
-  const cluster = await Cluster.boot({ hosts: 3 });
-  try {
-    const leader = await leaderOf(cluster);
-    const daemons = daemonsOf(cluster);
-    const flt: Round[] = [];
-    const plain: Round[] = [];
-    // The first round warms caches and compilers up and is not counted.
-    for (let round = 0; round <= ROUNDS; round++) {
-      plain[round] = await bySystemctl(cluster, daemons, round);
-      flt[round] = await byFlt(cluster, daemons, round);
-    }
-    show(flt.slice(1), plain.slice(1));
-    const resident = daemons.filter(({ kind }) => kind === "flt daemon").map(({ pid }) => residentMb(pid).toFixed(0));
-    console.log(`\nResident, MB: ${resident.join(", ")}; leader is ${leader.name}`);
-    const left = await leftovers(cluster);
-    console.log(left.length === 0 ? "Left behind: nothing" : `Left behind:\n${left.join("\n")}`);
-    return left.length === 0 ? 0 : 1;
-  } catch (error) {
-    await cluster.report();
-    console.error(error);
-    return 1;
-  } finally {
-    await cluster.remove();
-  }
+  show(flt.slice(1), plain.slice(1));
+  const resident = daemons.filter(({ kind }) => kind === "flt daemon").map(({ pid }) => residentMb(pid).toFixed(0));
+  console.log(`\nResident, MB: ${resident.join(", ")}; leader is ${leader.name}`);
+  const left = await leftovers(cluster);
+  console.log(left.length === 0 ? "Left behind: nothing" : `Left behind:\n${left.join("\n")}`);
+  return left.length === 0 ? 0 : 1;
 }
 
-process.exit(await main());
+await bench(measure);

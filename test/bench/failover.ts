@@ -8,24 +8,15 @@
  *
  * @module
  */
-import { monotonicMicroseconds } from "../../src/platform/libc.ts";
-import { Cluster, FLT_BINARY, missingForHosts } from "../hosts/lib/cluster.ts";
+import type { Cluster } from "../hosts/lib/cluster.ts";
 import { leaderOf, machinesOf, names, runningOn, startSleepers, waitActive } from "../hosts/lib/fleet.ts";
 import type { Host } from "../hosts/lib/host.ts";
 import { eventually } from "../hosts/lib/wait.ts";
+import { bench, nowMs, quantile } from "./frame.ts";
 
 const ROUNDS = Number(process.argv[2] ?? 20);
 const UNITS = names("moved", 9);
 const MOVED_MS = 30_000;
-
-function nowMs(): number {
-  return Number(monotonicMicroseconds()) / 1_000;
-}
-
-function quantile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((left, right) => left - right);
-  return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
-}
 
 /** When systemd on this host saw the last of these units become active. */
 async function lastActiveAt(host: Host, units: readonly string[]): Promise<number> {
@@ -69,41 +60,27 @@ async function comeBack(cluster: Cluster, victim: Host): Promise<void> {
   await waitActive(asked, UNITS);
 }
 
-async function main(): Promise<number> {
-  const missing = missingForHosts() ?? ((await Bun.file(FLT_BINARY).exists()) ? undefined : "dist/flt is not built");
-  if (missing !== undefined) {
-    console.error(`Run the benchmark: ${missing}`);
-    return 1;
+async function measure(cluster: Cluster): Promise<number> {
+  const took: Record<"follower" | "leader", number[]> = { follower: [], leader: [] };
+  await startSleepers(await leaderOf(cluster), UNITS);
+  await waitActive(cluster.host("h1"), UNITS);
+  for (let round = 0; round < 2 * ROUNDS; round++) {
+    const leader = await leaderOf(cluster);
+    const kind = round % 2 === 0 ? "follower" : "leader";
+    const victim = kind === "leader" ? leader : (cluster.others(leader)[(round / 2) % 2] as Host);
+    const ms = await lose(cluster, victim);
+    took[kind].push(ms);
+    console.error(`round ${round + 1}: ${kind} ${victim.name}: ${Math.round(ms)} ms`);
+    await comeBack(cluster, victim);
   }
-  const cluster = await Cluster.boot({ hosts: 3 });
-  try {
-    const took: Record<"follower" | "leader", number[]> = { follower: [], leader: [] };
-    await startSleepers(await leaderOf(cluster), UNITS);
-    await waitActive(cluster.host("h1"), UNITS);
-    for (let round = 0; round < 2 * ROUNDS; round++) {
-      const leader = await leaderOf(cluster);
-      const kind = round % 2 === 0 ? "follower" : "leader";
-      const victim = kind === "leader" ? leader : (cluster.others(leader)[(round / 2) % 2] as Host);
-      const ms = await lose(cluster, victim);
-      took[kind].push(ms);
-      console.error(`round ${round + 1}: ${kind} ${victim.name}: ${Math.round(ms)} ms`);
-      await comeBack(cluster, victim);
-    }
-    console.log(
-      `${"power cut until its units are active elsewhere, ms".padEnd(52)}${"p50".padStart(8)}${"p95".padStart(8)}${"max".padStart(8)}`,
-    );
-    for (const kind of ["follower", "leader"] as const) {
-      const cells = [0.5, 0.95, 1].map((share) => quantile(took[kind], share).toFixed(0).padStart(8));
-      console.log(`${`  a ${kind}, ${took[kind].length} rounds`.padEnd(52)}${cells.join("")}`);
-    }
-    return 0;
-  } catch (error) {
-    await cluster.report();
-    console.error(error);
-    return 1;
-  } finally {
-    await cluster.remove();
+  const row = (what: string, cells: readonly string[]) =>
+    console.log(`${what.padEnd(52)}${cells.map((cell) => cell.padStart(8)).join("")}`);
+  row("power cut until its units are active elsewhere, ms", ["p50", "p95", "max"]);
+  for (const kind of ["follower", "leader"] as const) {
+    const cells = [0.5, 0.95, 1].map((share) => quantile(took[kind], share).toFixed(0));
+    row(`  a ${kind}, ${took[kind].length} rounds`, cells);
   }
+  return 0;
 }
 
-process.exit(await main());
+await bench(measure);

@@ -7,27 +7,12 @@
  *
  * @module
  */
-import { dlopen, ptr } from "bun:ffi";
-import { Cluster, FLT_BINARY, missingForHosts } from "../hosts/lib/cluster.ts";
+import type { Cluster } from "../hosts/lib/cluster.ts";
 import { leaderOf, sleeper, waitActive, writeUnits } from "../hosts/lib/fleet.ts";
 import type { Host } from "../hosts/lib/host.ts";
+import { bench, nowMs, quantile } from "./frame.ts";
 
 const RUNS = Number(process.argv[2] ?? 50);
-
-function quantile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((left, right) => left - right);
-  return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
-}
-
-const CLOCK_MONOTONIC = 1;
-const libc = dlopen("libc.so.6", { clock_gettime: { args: ["i32", "ptr"], returns: "i32" } });
-const timespec = new BigInt64Array(2);
-
-/** The clock that systemd stamps with; Bun's own count from their process's start. */
-function nowMs(): number {
-  libc.symbols.clock_gettime(CLOCK_MONOTONIC, ptr(timespec));
-  return Number(timespec[0]) * 1_000 + Number(timespec[1]) / 1e6;
-}
 
 /** When systemd saw the unit become active, in milliseconds of CLOCK_MONOTONIC. */
 async function activeAt(host: Host, unit: string): Promise<number> {
@@ -60,31 +45,17 @@ function row(what: string, ...cells: (string | number)[]): void {
   console.log(`${what.padEnd(44)}${shown.join("")}`);
 }
 
-async function main(): Promise<number> {
-  const missing = missingForHosts() ?? ((await Bun.file(FLT_BINARY).exists()) ? undefined : "dist/flt is not built");
-  if (missing !== undefined) {
-    console.error(`Run the benchmark: ${missing}`);
-    return 1;
+async function measure(cluster: Cluster): Promise<number> {
+  await leaderOf(cluster);
+  const single = await singleStarts(cluster);
+  row(`flt start of a new unit, ${RUNS} runs, ms`, "median", "p95", "max");
+  for (const [what, values] of [
+    ["  until systemd says active", single.activeMs],
+    ["  until the command returns", single.returnedMs],
+  ] as const) {
+    row(what, quantile(values, 0.5), quantile(values, 0.95), quantile(values, 1));
   }
-  const cluster = await Cluster.boot({ hosts: 3 });
-  try {
-    await leaderOf(cluster);
-    const single = await singleStarts(cluster);
-    row(`flt start of a new unit, ${RUNS} runs, ms`, "median", "p95", "max");
-    for (const [what, values] of [
-      ["  until systemd says active", single.activeMs],
-      ["  until the command returns", single.returnedMs],
-    ] as const) {
-      row(what, quantile(values, 0.5), quantile(values, 0.95), quantile(values, 1));
-    }
-    return 0;
-  } catch (error) {
-    await cluster.report();
-    console.error(error);
-    return 1;
-  } finally {
-    await cluster.remove();
-  }
+  return 0;
 }
 
-process.exit(await main());
+await bench(measure);
