@@ -11,6 +11,10 @@ export interface Subject {
   readonly units: UnitManager;
   /** A unit that the host has itself. */
   readonly hostUnit: string;
+  /** What others on the host do. */
+  readonly deleteFile: (name: string) => void;
+  readonly mask: (name: string) => void;
+  readonly unmask: (name: string) => void;
   readonly close: () => Promise<void>;
 }
 
@@ -32,6 +36,7 @@ export function unitManagerContract(title: string, make: () => Promise<Subject>)
     let subject: Subject;
     let units: UnitManager;
     let heard: { name: string; condition: UnitCondition }[];
+    let told: string[];
     let unsubscribe: () => void;
     let wake: () => void;
 
@@ -39,14 +44,21 @@ export function unitManagerContract(title: string, make: () => Promise<Subject>)
       subject = await make();
       units = subject.units;
       heard = [];
+      told = [];
       wake = () => {};
       unsubscribe = units.subscribe({
         changed: (name, condition) => {
           heard.push({ name, condition });
           wake();
         },
-        lost: () => {},
-        freed: () => {},
+        lost: (name) => {
+          told.push(`lost ${name}`);
+          wake();
+        },
+        freed: (name) => {
+          told.push(`freed ${name}`);
+          wake();
+        },
         connection: () => {},
       });
     });
@@ -61,6 +73,13 @@ export function unitManagerContract(title: string, make: () => Promise<Subject>)
       for (;;) {
         const last = heard.findLast((entry) => entry.name === name)?.condition;
         if (last?.active === active) return last;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    }
+    async function untilTold(what: string): Promise<void> {
+      while (!told.includes(what)) {
         await new Promise<void>((resolve) => {
           wake = resolve;
         });
@@ -234,6 +253,49 @@ export function unitManagerContract(title: string, make: () => Promise<Subject>)
       await expect(load(subject.hostUnit, SLEEP)).rejects.toMatchObject({ code: "name-taken" });
       expect(await heldOf(subject.hostUnit)).toBeUndefined();
       expect(await stateOf(subject.hostUnit)).toEqual(before);
+    });
+
+    test("a unit whose file was deleted is told, and held without a hash; restored, it is as it was", async () => {
+      const name = fresh();
+      await load(name, SLEEP);
+      await start(name);
+      const before = heard.length;
+      subject.deleteFile(name);
+      await untilTold(`lost ${name}`);
+      expect(await heldOf(name)).toEqual({ name, hash: null, launched: true, fenced: false });
+      await units.restore({ name, text: SLEEP, install: false, fenced: false }, true);
+      const hash = createHash("sha1").update(SLEEP).digest("hex");
+      expect(await heldOf(name)).toEqual({ name, hash, launched: true, fenced: false });
+      await units.reload();
+      expect(await stateOf(name)).toEqual({ load: "loaded", active: "active", sub: "running" });
+      expect(heard.slice(before).filter(({ condition }) => condition.active !== "active")).toEqual([]);
+    });
+
+    test("a unit whose file was deleted is unloaded all the same", async () => {
+      const name = fresh();
+      await load(name, SLEEP);
+      await start(name);
+      subject.deleteFile(name);
+      await untilTold(`lost ${name}`);
+      await units.unload(name);
+      expect(await heldOf(name)).toBeUndefined();
+      await units.reload();
+      expect(await stateOf(name)).toMatchObject({ load: "not-found", active: "inactive" });
+    });
+
+    test("a masked name is refused, and told when it is free", async () => {
+      const name = fresh();
+      subject.mask(name);
+      await expect(load(name, SLEEP)).rejects.toMatchObject({
+        code: "name-taken",
+        message: expect.stringContaining("is masked"),
+      });
+      expect(await heldOf(name)).toBeUndefined();
+      subject.unmask(name);
+      await untilTold(`freed ${name}`);
+      await load(name, SLEEP);
+      expect(await start(name)).toBe("done");
+      expect((await stateOf(name))?.active).toBe("active");
     });
 
     test("a start that systemd refuses is rejected with its words", async () => {

@@ -48,6 +48,7 @@ export class FakeUnitManager implements UnitManager {
   readonly orders: string[] = [];
   readonly #units = new Map<string, FakeUnit>();
   readonly #hostUnits: Set<string>;
+  readonly #masked = new Set<string>();
   /** Kept in memory while they are not held; and those whose memory is older than the file. */
   readonly #pinned = new Set<string>();
   readonly #stale = new Set<string>();
@@ -107,9 +108,14 @@ export class FakeUnitManager implements UnitManager {
     this.#unit(name).isFileGone = true;
     if (this.#connected) for (const listener of this.#listeners) listener.lost(name);
   }
-  /** The host's unit of this name is gone. */
+  /** As systemctl mask. */
+  mask(name: string): void {
+    this.#masked.add(name);
+  }
+  /** The host's unit of this name is gone, or its mask. */
   freeName(name: string): void {
     this.#hostUnits.delete(name);
+    this.#masked.delete(name);
     for (const listener of this.#listeners) listener.freed(name);
   }
   /** The next order of this kind is carried out, but the connection breaks before its answer. */
@@ -158,6 +164,9 @@ export class FakeUnitManager implements UnitManager {
 
   async load(file: UnitFile): Promise<ReloadNeed> {
     this.#begin("load", file.name);
+    if (this.#masked.has(file.name)) {
+      throw new UnitManagerError("name-taken", `Cannot load "${file.name}": it is masked on this machine`);
+    }
     if (this.#hostUnits.has(file.name)) {
       throw new UnitManagerError(
         "name-taken",

@@ -148,7 +148,7 @@ hostSuite("a host in trouble", { hosts: 1 }, (suite) => {
       `/run is full, ${what}: what runs is not touched, a start says why, and goes on once there is room`,
       async (cluster) => {
         const host = only(cluster);
-        await startSleepers(host, ["ran.service"]);
+        await startSleepers(host, ["ran.service", "stops.service"]);
         const before = await workloads(host, "ran*");
         const paths = await writeUnits(host, {
           "late.service": sleeper("late"),
@@ -161,6 +161,9 @@ hostSuite("a host in trouble", { hosts: 1 }, (suite) => {
           expect.stringMatching(/late\.service failed.*no space left|No space left/i),
         ]);
         expect((await host.flt("status", "late.service")).stderr).toMatch(/no space left/i);
+        await untilAgreed(host);
+        await host.mustFlt("stop", "stops.service");
+        expect(await host.property("stops.service", "ActiveState")).toBe("inactive");
         await untilAgreed(host);
         await sleep(2_000);
         expect(await workloads(host, "ran*")).toBe(before);
