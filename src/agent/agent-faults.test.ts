@@ -182,14 +182,30 @@ describe("when an order's answer is lost with the connection", () => {
     expect(world.report("a.service")?.pending).toBeUndefined();
   });
 
-  test("one that came to run before its order is reported as it is", async () => {
+  test("one that runs although nothing is left of it on disk is loaded, runs on, and is reported as it is", async () => {
     await world.start();
-    await world.schedule("a.service", SLEEP, "loaded");
-    await world.systemd.start("a.service");
-    await world.run();
+    await world.schedule("a.service", SLEEP);
+    await world.restart();
+    world.systemd.forget("a.service");
     world.systemd.orders.length = 0;
-    await world.setState("a.service", "launched");
+    await world.start();
+    expect(world.systemd.orders).toEqual(["load a.service", "start a.service"]);
     expect(world.report("a.service")).toMatchObject({ jobState: "launched", active: "active" });
+  });
+
+  test("a problem that was only systemd's absence goes with it, also when there is nothing left to do", async () => {
+    await world.start();
+    await world.schedule("a.service", SLEEP);
+    world.systemd.loseAnswer("restore");
+    world.systemd.deleteFile("a.service");
+    await world.run(10_000);
+    expect(world.report("a.service")?.problem).toContain("Lost the connection to systemd");
+    world.systemd.orders.length = 0;
+    world.systemd.reconnect();
+    await world.run();
+    expect(world.systemd.orders).toEqual([]);
+    expect(world.report("a.service")).toMatchObject({ jobState: "launched", active: "active" });
+    expect(world.report("a.service")?.problem).toBeUndefined();
   });
 });
 

@@ -132,6 +132,13 @@ test("a name that the host has itself is refused with a report, and not tried ag
   expect(world.report("ssh.service")).toBeUndefined();
 });
 
+test("a file that systemd cannot use: its refusal is told, and the load state that it has found", async () => {
+  await world.start();
+  await world.schedule("a.service", "[Service]\nExecStart=bad\n");
+  expect(world.report("a.service")).toMatchObject({ jobState: "loaded", load: "bad-setting", active: "inactive" });
+  expect(world.report("a.service")?.problem).toContain("bad unit file setting");
+});
+
 test("a problem is forgotten when something else is wanted", async () => {
   await world.start();
   await world.schedule("a.service", `[Unit]\nRequires=missing.service\n\n${SLEEP}`);

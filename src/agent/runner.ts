@@ -298,7 +298,6 @@ export class Runner {
 
   /** systemd is away, which whoever is connected to it has logged. The adoption comes when it is back. */
   #wait(record: UnitRecord, problem: string): void {
-    record.uncertain = true;
     record.retry = this.#options.clock.after(AWAY_MS, () => {
       record.retry = null;
       record.problem = problem;

@@ -9,6 +9,7 @@
  *   ExecStop=/bin/sleep …   the stop job goes on and on, until release(name)
  *   Requires=X              X must be loaded
  *   RefuseManualStop=yes    a stop is refused, an unload is not
+ *   ExecStart=bad           no absolute path: found out with the first start
  *   ConditionPathExists=/nonexistent   the start is skipped
  *
  * @module
@@ -33,6 +34,7 @@ import type { Clock, Timer } from "../../src/lib/clock.ts";
 interface FakeUnit {
   text: string;
   isFileGone: boolean;
+  isForgotten: boolean;
   launched: boolean | null;
   readonly fenced: boolean;
   condition: UnitCondition;
@@ -108,6 +110,10 @@ export class FakeUnitManager implements UnitManager {
     this.#unit(name).isFileGone = true;
     if (this.#connected) for (const listener of this.#listeners) listener.lost(name);
   }
+  /** Nothing but systemd's memory of what runs is left of it: no file, link or mark. */
+  forget(name: string): void {
+    this.#unit(name).isForgotten = true;
+  }
   /** As systemctl mask. */
   mask(name: string): void {
     this.#masked.add(name);
@@ -151,6 +157,7 @@ export class FakeUnitManager implements UnitManager {
   async held(): Promise<readonly HeldUnit[]> {
     this.#mustBeConnected();
     return [...this.#units]
+      .filter(([, unit]) => !unit.isForgotten)
       .map(([name, { text, isFileGone, launched, fenced }]) => {
         return { name, hash: isFileGone ? null : sha1(text), launched, fenced };
       })
@@ -179,9 +186,10 @@ export class FakeUnitManager implements UnitManager {
     this.#units.set(file.name, {
       text: file.text,
       isFileGone: false,
+      isForgotten: false,
       launched: false,
       fenced: file.fenced,
-      condition: DORMANT,
+      condition: this.#units.get(file.name)?.isForgotten ? this.condition(file.name) : DORMANT,
       job: null,
     });
     if (this.#pinned.has(file.name) || this.#wanted.has(file.name)) {
@@ -198,6 +206,7 @@ export class FakeUnitManager implements UnitManager {
     unit.launched = launched;
     unit.isFileGone = false;
     unit.condition = { ...unit.condition, load: "loaded" };
+    await this.#answer("restore");
     return "none";
   }
 
@@ -213,6 +222,10 @@ export class FakeUnitManager implements UnitManager {
     this.#begin("start", name);
     const unit = this.#unit(name);
     if (this.#stale.has(name)) throw new Error(`The fake systemd would start the old file of "${name}"`);
+    if (option(unit.text, "ExecStart") === "bad") {
+      unit.condition = { ...DORMANT, load: "bad-setting" };
+      throw new UnitManagerError("rejected", `Cannot start "${name}": systemd refuses: it has a bad unit file setting`);
+    }
     const required = option(unit.text, "Requires");
     if (required !== undefined && !this.#units.has(required)) {
       throw new UnitManagerError("rejected", `Cannot start "${name}": systemd refuses: Unit ${required} not found.`);
