@@ -171,14 +171,10 @@ export class FakeUnitManager implements UnitManager {
 
   async load(file: UnitFile): Promise<ReloadNeed> {
     this.#begin("load", file.name);
-    if (this.#masked.has(file.name)) {
-      throw new UnitManagerError("name-taken", `Cannot load "${file.name}": it is masked on this machine`);
-    }
-    if (this.#hostUnits.has(file.name)) {
-      throw new UnitManagerError(
-        "name-taken",
-        `Cannot load "${file.name}": this machine's own systemd has a unit of this name`,
-      );
+    const isMasked = this.#masked.has(file.name);
+    if (isMasked || this.#hostUnits.has(file.name)) {
+      const why = isMasked ? "it is masked on this machine" : "this machine's own systemd has a unit of this name";
+      throw new UnitManagerError("name-taken", `Cannot load "${file.name}": ${why}`);
     }
     if (/^WantedBy=.*\//m.test(file.text)) {
       throw new UnitManagerError("rejected", `Cannot load "${file.name}": systemd refuses: not a valid unit name`);
