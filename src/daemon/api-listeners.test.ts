@@ -64,7 +64,9 @@ test("one that cannot be opened is named; the others are, and the next reload tr
 test("a start that cannot open one fails", async () => {
   const { listeners } = make();
   const other = createServer().listen(`${folder}/first`);
-  await expect(listeners.open([endpoint("first")])).rejects.toThrow("another daemon answers there");
+  await expect(listeners.open([endpoint("first")])).rejects.toThrow(
+    `Listening for the API on ${endpoint("first")} failed: another daemon answers there; `,
+  );
   await listeners.close();
   other.close();
 });

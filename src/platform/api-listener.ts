@@ -34,14 +34,18 @@ export interface ApiListener {
   close(): Promise<void>;
 }
 
-/** @param endpoint `unix:///path` or `http://host:port`, checked by the configuration. */
+/**
+ * Throws the bare reason: what was attempted is its caller's to say.
+ *
+ * @param endpoint `unix:///path` or `http://host:port`, checked by the configuration.
+ */
 export async function listenApi(endpoint: string, handler: HttpHandler): Promise<ApiListener> {
   const url = /^(unix|http):\/\/(.+?)\/?$/.exec(endpoint);
   if (url?.[1] === "unix" && url[2] !== undefined) return await listenUnix(endpoint, url[2], handler);
   if (url?.[1] === "http" && url[2] !== undefined) {
     return await listen(endpoint, { ...splitHostPort(url[2]), exclusive: true }, handler);
   }
-  throw new Error(`Listening on "${endpoint}" failed: it is neither unix:///path nor http://host:port`);
+  throw new Error(`"${endpoint}" is neither unix:///path nor http://host:port`);
 }
 
 /** Serves a socket that systemd made, and will keep: its file and its waiting clients outlive this daemon. */
@@ -84,9 +88,8 @@ function listening(server: Server, where: Place): Promise<void> {
 async function listenUnix(endpoint: string, path: string, handler: HttpHandler): Promise<ApiListener> {
   await mkdir(dirname(path), { recursive: true, mode: 0o755 });
   if (existsSync(path)) {
-    if (!lstatSync(path).isSocket())
-      throw new Error(`Listening on "${endpoint}" failed: a file that is no socket is there`);
-    if (await answers(path)) throw new Error(`Listening on "${endpoint}" failed: another daemon answers there`);
+    if (!lstatSync(path).isSocket()) throw new Error("a file that is no socket is there");
+    if (await answers(path)) throw new Error("another daemon answers there");
     unlinkSync(path);
   }
   const before = process.umask(SOCKET_UMASK);
