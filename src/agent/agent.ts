@@ -26,6 +26,7 @@ import type {
   ScheduleWatch,
 } from "../registry/types.ts";
 import { Backoff } from "./backoff.ts";
+import { Clearance, type Neighbours } from "./clearance.ts";
 import { Executor } from "./executor.ts";
 import { FenceKeeper } from "./fence.ts";
 import { JobLimit } from "./job-limit.ts";
@@ -52,6 +53,8 @@ export interface AgentConfig {
 export interface AgentOptions {
   readonly registry: AgentRegistry;
   readonly units: UnitManager;
+  /** The rest of the cluster: asked before a fenced unit starts. */
+  readonly neighbours: Neighbours;
   readonly clock: Clock;
   readonly log: Log;
   /** Asked for each registration. */
@@ -78,6 +81,7 @@ const RETRY_LAST_MS = 2000;
 
 export class Agent {
   readonly #options: AgentOptions;
+  readonly #clearance: Clearance;
   readonly #fence: FenceKeeper;
   readonly #jobs: JobLimit;
   readonly #runner: Runner;
@@ -104,10 +108,13 @@ export class Agent {
     const texts = new UnitTexts(registry, requestTimeoutMs);
     const onChange = (name: string) => this.#reporter.mark(name);
     this.#jobs = new JobLimit(clock);
+    const selfId = options.registration().id;
+    this.#clearance = new Clearance({ neighbours: options.neighbours, clock, selfId });
     this.#fence = new FenceKeeper({
       units,
       clock,
       log,
+      clearance: this.#clearance,
       isNeeded: () => this.#runner.holdsFenced,
       onFired: () => this.#fenced(),
     });
@@ -166,6 +173,7 @@ export class Agent {
         } else this.#connected = false;
       },
     });
+    this.#clearance.start();
     this.#adopt();
     this.#membership.start();
   }
@@ -190,6 +198,7 @@ export class Agent {
     await this.#watching;
     if (how.handOver && !this.#fatal) await this.#handOver();
     this.#unsubscribe();
+    this.#clearance.stop();
     this.#runner.close();
     await this.#reporter.close();
     const session = this.#membership.session;

@@ -167,8 +167,25 @@ export class Executor {
 
   async #start(record: UnitRecord, context: TaskContext): Promise<void> {
     await context.loads.opened;
-    if (record.fenced) await this.#options.fence.guard(record.name);
+    if (record.fenced) await this.#clear(record, context.signal);
     await this.#order(record, "start");
+  }
+
+  /** Waits until a fenced unit may run here; record.drop() ends the wait. */
+  async #clear(record: UnitRecord, signal: AbortSignal): Promise<void> {
+    const drop = new AbortController();
+    const abort = () => drop.abort();
+    record.drop = abort;
+    signal.addEventListener("abort", abort);
+    try {
+      await this.#options.fence.guard(record.name, drop.signal);
+    } catch (error) {
+      if (!drop.signal.aborted) throw error;
+    } finally {
+      signal.removeEventListener("abort", abort);
+      record.drop = null;
+    }
+    if (drop.signal.aborted) throw new TaskDropped(`Dropped an order for "${record.name}"`);
   }
 
   async #stop(record: UnitRecord): Promise<void> {

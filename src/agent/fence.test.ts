@@ -5,7 +5,8 @@
  */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { AgentWorld, FENCED, SELF, SLEEP } from "../../test/fakes/agent-world.ts";
-import { FENCE_SLACK_MS } from "../model/fence.ts";
+import { registration, unitReport } from "../../test/fakes/registry-world.ts";
+import { FENCE_OVER_MS, FENCE_SLACK_MS } from "../model/fence.ts";
 import { UnitManagerError } from "./unit-manager.ts";
 
 const TTL_MS = 4_000;
@@ -105,6 +106,49 @@ test("systemd out of reach for too long: it stops the unit itself, and is told t
   world.systemd.reconnect();
   await world.run(2_000);
   expect(activeOf("a.service")).toBe("active");
+});
+
+test("another machine still holds it: it waits until it is gone there, and no longer", async () => {
+  const other = await world.registry.agents.register(registration(2), TTL_MS);
+  await other.publish([unitReport(2, "a.service")], []);
+  await world.schedule("a.service", FENCED);
+  for (let second = 0; second < 20; second++) {
+    await other.heartbeat();
+    await world.run(1_000);
+  }
+  expect(orders("a.service")).toEqual(["load a.service"]);
+  await other.publish([], ["a.service"]);
+  await world.run();
+  expect(activeOf("a.service")).toBe("active");
+});
+
+test("another machine that held it is lost meanwhile: it waits until that one has surely stopped it", async () => {
+  const other = await world.registry.agents.register(registration(2), TTL_MS);
+  await other.publish([unitReport(2, "a.service")], []);
+  await world.schedule("a.service", FENCED);
+  await world.run(TTL_MS + FENCE_OVER_MS - 100);
+  expect(orders("a.service")).toEqual(["load a.service"]);
+  await world.run(1_000);
+  expect(activeOf("a.service")).toBe("active");
+  // Later ones need not wait for it any more.
+  await world.schedule("b.service", FENCED);
+  expect(activeOf("b.service")).toBe("active");
+});
+
+test("another machine that leaves in order keeps nobody waiting", async () => {
+  const other = await world.registry.agents.register(registration(2), TTL_MS);
+  await other.leave();
+  await world.schedule("a.service", FENCED);
+  expect(activeOf("a.service")).toBe("active");
+});
+
+test("while it waits it can be taken back", async () => {
+  const other = await world.registry.agents.register(registration(2), TTL_MS);
+  await other.publish([unitReport(2, "a.service")], []);
+  await world.schedule("a.service", FENCED);
+  await world.setState("a.service", "inactive");
+  expect(orders("a.service")).toEqual(["load a.service", "unload a.service"]);
+  expect(world.systemd.names).toEqual([]);
 });
 
 test("without a lease that is known to live it is not started, and says so", async () => {

@@ -6,7 +6,7 @@
  * counted from when the heartbeat was sent, see model/fence.ts. Who finds the fence fired holds a lease again by then; but what
  * it knew of its schedule may be as old as the lease that was lost.
  * Invariants.
- * - No fenced unit is started unless the timer is armed.
+ * - No fenced unit is started unless the timer is armed, and no other machine may run it (clearance.ts).
  * - The timer is put off by the answer to a heartbeat and by nothing else.
  *
  * Not here. The timer itself (unit-manager.ts, systemd/fence.ts); what is done after it fired (agent.ts).
@@ -17,6 +17,7 @@ import type { Clock } from "../lib/clock.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
 import type { Decision } from "../model/decisions.ts";
 import { FENCE_SLACK_MS } from "../model/fence.ts";
+import type { Clearance } from "./clearance.ts";
 import { type UnitManager, UnitManagerError } from "./unit-manager.ts";
 
 /** With less left than this a start is not worth it: the next heartbeat comes sooner. */
@@ -31,6 +32,7 @@ export interface FenceKeeperOptions {
   readonly units: UnitManager;
   readonly clock: Clock;
   readonly log: Log;
+  readonly clearance: Pick<Clearance, "granted">;
   /** Whether any unit here is fenced. */
   readonly isNeeded: () => boolean;
   /** systemd has stopped the fenced units: they are to be started again if this machine is still to hold them. */
@@ -55,9 +57,11 @@ export class FenceKeeper {
     if (this.#options.isNeeded()) void this.#arm().catch((error: unknown) => this.#failed(error));
   }
 
-  /** Resolves when a fenced unit may be started. */
-  async guard(name: string): Promise<void> {
-    const { clock } = this.#options;
+  /** Resolves when a fenced unit may be started, or when the signal is aborted. */
+  async guard(name: string, signal: AbortSignal): Promise<void> {
+    const { clock, clearance } = this.#options;
+    await clearance.granted(name, signal);
+    if (signal.aborted) return;
     if (this.#armedUntilMs - clock.now() < START_MIN_MS) await this.#arm();
     if (this.#armedUntilMs - clock.now() >= START_MIN_MS) return;
     throw new FenceError(

@@ -114,6 +114,7 @@ export class Daemon {
     this.#agent = new Agent({
       registry: new KvAgentRegistry(kv, this.#keys, log, this.#guard()),
       units: parts.units,
+      neighbours: this.#view,
       clock: systemClock,
       log,
       registration: () => this.#registration(),

@@ -35,6 +35,7 @@ class Machine {
     this.#agent = new Agent({
       registry: new KvAgentRegistry(kv, keys, SILENT_LOG),
       units: this.systemd,
+      neighbours: this.view,
       clock,
       log: SILENT_LOG,
       registration: () => registration(id),

@@ -160,6 +160,7 @@ describe("refusals name the pair", () => {
     ["X-ConditionMachineBootID=1\nX-Conflicts=a", "Cannot use MachineID with Conflicts"],
     ["Global=true\nMachineOf=a.service", "Cannot use Global with MachineOf"],
     ["Global=yes\nReplaces=a", "Cannot use Global with Replaces"],
+    ["Global=yes\nFence=strict", "Cannot use Fence with Global"],
     ["Conflicts=a\nReplaces=b", "Cannot use Conflicts with Replaces"],
     ["MachineOf=a.service\nConflicts=a.*", "Cannot use MachineOf=a.service with Conflicts=a.*"],
     ["MachineOf=a.service\nReplaces=*.service", "Cannot use MachineOf=a.service with Replaces=*.service"],

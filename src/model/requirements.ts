@@ -75,6 +75,7 @@ const EXCLUSIONS: readonly (readonly [PlacementOption, PlacementOption, string])
   ["MachineID", "Replaces", "a unit that is bound to one machine is not placed by what it replaces"],
   ["Global", "MachineOf", "a global unit runs on every machine"],
   ["Global", "Replaces", "a global unit would replace on every machine"],
+  ["Fence", "Global", "a global unit runs on every machine, so there is none to take it over"],
   ["Conflicts", "Replaces", "one keeps away from the unit, the other sends the unit away"],
 ];
 
@@ -266,6 +267,7 @@ function refuseContradictions(requirements: Requirements, section: string): void
     ["Conflicts", requirements.conflicts.length > 0],
     ["Replaces", requirements.replaces.length > 0],
     ["Global", requirements.global],
+    ["Fence", requirements.fence === "strict"],
   ]);
   for (const [one, other, reason] of EXCLUSIONS) {
     if (asked.get(one) && asked.get(other)) {

@@ -145,6 +145,10 @@ export class RegistryView implements EngineView {
   address(id: MachineId): string | undefined {
     return this.machine(id)?.peerAddress ?? this.#state.addresses.get(id)?.address;
   }
+  /** Machines that are not registered and did not leave in order. */
+  *away(): Iterable<MachineId> {
+    for (const id of this.#state.addresses.keys()) if (!this.#state.machines.has(id)) yield id;
+  }
   /** What may be written so that every machine understands it. */
   clusterLevel(voters: readonly string[]): ClusterLevel {
     return clusterLevel(this.#state.addresses, voters);

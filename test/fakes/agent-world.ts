@@ -123,6 +123,7 @@ export class AgentWorld {
     return new Agent({
       registry: this.registry.agents,
       units,
+      neighbours: this.registry.view,
       clock: this.registry.clock,
       log: SILENT_LOG,
       registration: () => ({ ...registration(1), identity, metadata: this.metadata }),

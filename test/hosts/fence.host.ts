@@ -53,6 +53,17 @@ async function settled(cluster: Cluster): Promise<void> {
   await holderOf(cluster, FENCED);
 }
 
+/** Gives the label to one machine, and to no other. */
+async function label(cluster: Cluster, holder: Host): Promise<void> {
+  const body = cluster.hosts.map((host) => ({
+    op: "add",
+    path: `/${host.machineId}/metadata/place`,
+    value: host === holder ? "here" : "not-here",
+  }));
+  const response = await holder.api("/fleet/v1/machines", { method: "PATCH", body });
+  expect(response.status).toBe(204);
+}
+
 hostSuite("Fence=strict", { hosts: 3 }, (suite) => {
   suite.case("restarts of daemons, of the bus and of PID 1 do not touch the unit", async (cluster) => {
     const host = cluster.host("h1");
@@ -109,6 +120,29 @@ hostSuite("Fence=strict", { hosts: 3 }, (suite) => {
     await eventually("the unit to be back", 5_000, async () => (await runningOn(holder, FENCED)).length === 1);
     await settled(cluster);
   });
+
+  suite.case(
+    "a move that a rule asks for: started only when it has stopped, however long that takes",
+    async (cluster) => {
+      const [from, to] = cluster.hosts as [Host, Host];
+      await label(cluster, from);
+      const slow = `[Service]\nExecStart=/bin/sleep infinity\nExecStop=/bin/sleep 2\n`;
+      const text = `${slow}\n[X-Flt]\nFence=strict\nMachineMetadata=place=here\n`;
+      await from.mustFlt("destroy", FENCED);
+      const [path = ""] = await writeUnits(from, { [FENCED]: text });
+      await from.mustFlt("start", path);
+      await waitActive(from, [FENCED], 15_000, (machine) => machine === from.machineId);
+      const begin = performance.now();
+      await label(cluster, to);
+      expect(await movesAfterStop(cluster, from)).toBe(to);
+      expect(performance.now() - begin).toBeGreaterThan(2_000);
+      expect(performance.now() - begin).toBeLessThan(6_000);
+      await from.mustFlt("destroy", FENCED);
+      const [plain = ""] = await writeUnits(from, { [FENCED]: sleeper(FENCED, "\n[X-Flt]\nFence=strict\n") });
+      await from.mustFlt("start", plain);
+      await settled(cluster);
+    },
+  );
 
   suite.case("a daemon that is paused: stopped, then started elsewhere; it continues and obeys", async (cluster) => {
     const holder = await holderOf(cluster, FENCED);
