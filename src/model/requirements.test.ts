@@ -5,7 +5,14 @@
  */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { fenceOf, PLACEMENT_OPTIONS, parseRequirements, unitWarnings, unknownOptions } from "./requirements.ts";
+import {
+  fenceOf,
+  isGlobalFile,
+  PLACEMENT_OPTIONS,
+  parseRequirements,
+  unitWarnings,
+  unknownOptions,
+} from "./requirements.ts";
 import { parseUnitFile, UnitFileError, UnitOptionsError } from "./unit-file.ts";
 
 const ID = "0123456789abcdef0123456789abcdef";
@@ -259,4 +266,11 @@ test("property: any section is read or refused by name, never a crash", () => {
     }),
     { numRuns: 1000 },
   );
+});
+
+test("isGlobalFile() refuses nothing: what cannot be read is not global", () => {
+  const file = (lines: string) => parseUnitFile(`[X-Fleet]\nGlobal=true\n${lines}`);
+  expect(isGlobalFile("a.service", file(""))).toBe(true);
+  expect(isGlobalFile("a.service", file("MachineOf=b.service"))).toBe(false);
+  expect(isGlobalFile("nonsense", file(""))).toBe(false);
 });

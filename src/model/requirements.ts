@@ -21,7 +21,7 @@ import { didYouMean } from "../lib/suggest.ts";
 import { compileGlob, escapeGlob, type Glob, GlobError } from "./glob.ts";
 import { splitValues } from "./option-values.ts";
 import { type UnitOption, UnitOptionsError } from "./unit-file.ts";
-import { isUnitName, parseUnitName, type UnitName } from "./unit-name.ts";
+import { isUnitName, parseUnitName, type UnitName, UnitNameError } from "./unit-name.ts";
 
 export type Fence = "none" | "strict";
 
@@ -104,6 +104,16 @@ export function parseRequirements(unitName: string, options: readonly UnitOption
   refuseOwnPeers(machineOf, "Conflicts", conflicts, section);
   refuseOwnPeers(machineOf, "Replaces", replaces, section);
   return requirements;
+}
+
+/** For lists: files were checked when they were written; one that this release cannot read is shown as what it is, not refused. */
+export function isGlobalFile(unitName: string, options: readonly UnitOption[]): boolean {
+  try {
+    return parseRequirements(unitName, options).global;
+  } catch (error) {
+    if (error instanceof UnitOptionsError || error instanceof UnitNameError) return false;
+    throw error;
+  }
 }
 
 /** What a user should hear about a unit that is accepted nevertheless: misspelt options, requirements nothing can meet. */

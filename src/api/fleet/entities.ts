@@ -4,9 +4,8 @@
  * @module
  */
 import { type UnitEntity, unitEntity } from "../../model/entities.ts";
-import { parseRequirements } from "../../model/requirements.ts";
+import { isGlobalFile } from "../../model/requirements.ts";
 import type { JobState } from "../../model/states.ts";
-import type { UnitOption } from "../../model/unit-file.ts";
 import type { ClusterView, Job } from "../../registry/types.ts";
 
 /** Whether a file is global follows from its content, which its hash names: read once, it holds for ever. */
@@ -19,19 +18,10 @@ export function isGlobalUnit(view: ClusterView, job: Job): boolean {
   if (cached !== undefined) return cached;
   const options = view.options(job.hash);
   if (options === undefined) return false;
-  const isGlobal = parsesAsGlobal(job.name, options);
+  const isGlobal = isGlobalFile(job.name, options);
   if (globalByHash.size >= MAX_CACHED_FILES) globalByHash.clear();
   globalByHash.set(job.hash, isGlobal);
   return isGlobal;
-}
-
-/** Files were checked when they were written; one that an older version let in is shown as what it is, not refused. */
-function parsesAsGlobal(name: string, options: readonly UnitOption[]): boolean {
-  try {
-    return parseRequirements(name, options).global;
-  } catch {
-    return false;
-  }
 }
 
 export function unitOf(view: ClusterView, job: Job): UnitEntity {

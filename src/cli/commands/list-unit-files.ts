@@ -4,7 +4,7 @@
  * @module
  */
 import { type UnitEntity, unitOptionFromEntity } from "../../model/entities.ts";
-import { parseRequirements } from "../../model/requirements.ts";
+import { isGlobalFile } from "../../model/requirements.ts";
 import { shortHash, type UnitOption, unitHash } from "../../model/unit-file.ts";
 import { type Command, EXIT_FAILED, EXIT_OK, note } from "../command.ts";
 import { machineAddresses, machineLegend } from "../legend.ts";
@@ -36,15 +36,6 @@ function currentState({ unit, isGlobal }: Row): string {
 
 function description({ options }: Row): string {
   return options.findLast((option) => option.section === "Unit" && option.name === "Description")?.value ?? "";
-}
-
-/** A table is no place to refuse a unit: what this version cannot read is shown as what it is. */
-function isGlobalFile(name: string, options: readonly UnitOption[]): boolean {
-  try {
-    return parseRequirements(name, options).global;
-  } catch {
-    return false;
-  }
 }
 
 const LISTING: Listing<Row> = {
