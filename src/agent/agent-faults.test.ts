@@ -224,6 +224,26 @@ describe("when somebody deletes a unit's file", () => {
     expect(world.systemd.orders).toEqual(["stop a.service"]);
   });
 
+  test("what systemd does not find after all is tried again with growing pauses, whatever systemd tells meanwhile", async () => {
+    await world.start();
+    await world.schedule("a.service", SLEEP);
+    world.systemd.orders.length = 0;
+    world.systemd.hide("a.service");
+    world.systemd.deleteFile("a.service");
+    for (let second = 0; second < 60; second++) {
+      await world.run(1000);
+      world.systemd.deleteFile("a.service");
+    }
+    expect(world.systemd.orders.length).toBeGreaterThan(3);
+    expect(world.systemd.orders.length).toBeLessThan(10);
+    expect(world.report("a.service")?.problem).toContain("systemd does not find it");
+    expect(world.report("a.service")).toMatchObject({ load: "not-found", active: "active" });
+    world.systemd.hide("a.service", false);
+    await world.run(31_000);
+    expect(world.report("a.service")).toMatchObject({ load: "loaded", active: "active" });
+    expect(world.report("a.service")?.problem).toBeUndefined();
+  });
+
   test("while no daemon looks: what runs is adopted, what is not to be here is stopped", async () => {
     await world.start();
     await world.schedule("a.service", SLEEP);

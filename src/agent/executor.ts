@@ -98,10 +98,11 @@ export class Executor {
   }
 
   async #load(record: UnitRecord, task: Task, context: TaskContext): Promise<void> {
+    const { losses } = record;
     const file = await this.#bring(task, context, (unit) => this.#options.units.load(unit));
     record.hash = task.hash;
     record.launched = false;
-    record.lost = false;
+    record.lost = record.losses !== losses;
     record.fenced = file.fenced;
     record.condition = DORMANT;
     record.problem = undefined;
@@ -109,20 +110,20 @@ export class Executor {
   }
 
   async #restore(record: UnitRecord, task: Task, context: TaskContext): Promise<void> {
-    const { name } = record;
+    const { name, losses } = record;
     const isLaunched = record.launched !== false;
     const file = await this.#bring(task, context, (unit) => this.#options.units.restore(unit, isLaunched));
     record.hash = task.hash;
-    record.lost = false;
     record.fenced = file.fenced;
     record.problem = undefined;
     await this.#look(record);
-    if (record.condition.load !== "not-found") return;
-    // Tried once: whatever hides the file would make systemd reload for ever.
-    throw new UnitManagerError(
-      "rejected",
-      `Cannot restore the file of "${name}": systemd does not find it. Look for links of this name with \`systemctl cat ${name}\``,
-    );
+    if (record.condition.load === "not-found") {
+      throw new UnitManagerError(
+        "directory",
+        `Cannot restore the file of "${name}": systemd does not find it. Was it deleted again, or does \`systemctl cat ${name}\` show a link?`,
+      );
+    }
+    record.lost = record.losses !== losses;
   }
 
   /** Fetches the unit's file and hands it over. Until systemd has reloaded it would start the old one. */

@@ -142,7 +142,9 @@ export class Runner {
     const record = this.#records.get(name);
     if (record === undefined || record.hash === null) return;
     record.lost = true;
-    this.#pass([name]);
+    record.losses++;
+    // One that failed to be restored waits for its turn: its own tries make systemd tell this again.
+    if (!record.busy && record.retry === null) this.#pass([name]);
   }
 
   /** A name that was refused is free now. */
@@ -245,7 +247,7 @@ export class Runner {
       record.busy = false;
       if (!record.quiet) this.#options.onChange(record.name);
       if (record.uncertain && record.retry === null) this.#resolve(record);
-      else if (record.again) this.#pass([record.name]);
+      else if (record.again || (record.lost && record.retry === null)) this.#pass([record.name]);
       else this.#settle(record.name);
     }
   }

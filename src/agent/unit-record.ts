@@ -18,6 +18,8 @@ export interface UnitRecord {
   launched: boolean | null;
   /** Its file or systemd's link to it is gone. */
   lost: boolean;
+  /** How often that was told. */
+  losses: number;
   /** systemd went away while something was done for it: what became of that must be asked for. */
   uncertain: boolean;
   /** What is held is stopped by systemd when this machine's lease is not renewed. */
@@ -54,6 +56,7 @@ export function newRecord(name: string): UnitRecord {
     hash: null,
     launched: false,
     lost: false,
+    losses: 0,
     uncertain: false,
     fenced: false,
     condition: ABSENT,

@@ -49,8 +49,8 @@ export class FakeUnitManager implements UnitManager {
   /** Every order, as it was given: "load a.service", "start a.service". */
   readonly orders: string[] = [];
   readonly #units = new Map<string, FakeUnit>();
-  readonly #hostUnits: Set<string>;
-  readonly #masked = new Set<string>();
+  /** Names that are not to be had, and why. */
+  readonly #taken: Map<string, string>;
   /** Kept in memory while they are not held; and those whose memory is older than the file. */
   readonly #pinned = new Set<string>();
   readonly #stale = new Set<string>();
@@ -61,13 +61,15 @@ export class FakeUnitManager implements UnitManager {
   #fence: Timer | null = null;
   #hasFired = false;
   #connected = true;
-  #loseAnswer: string | null = null;
-  #breakBefore: string | null = null;
+  /** Where the connection is to break next. */
+  #breaks: { readonly verb: string; readonly what: "answer" | "order" } | null = null;
+  #hidden = "";
   #failNext: { readonly verb: string; readonly error: UnitManagerError } | null = null;
 
   constructor(options: { readonly clock: Clock; readonly hostUnits?: readonly string[] }) {
     this.#clock = options.clock;
-    this.#hostUnits = new Set(options.hostUnits ?? []);
+    const why = "this machine's own systemd has a unit of this name";
+    this.#taken = new Map(options.hostUnits?.map((name) => [name, why]));
   }
 
   // What a test does to it.
@@ -114,23 +116,27 @@ export class FakeUnitManager implements UnitManager {
   forget(name: string): void {
     this.#unit(name).isForgotten = true;
   }
+  /** Somebody's own link of this name, into the void, is in front of ours. */
+  hide(name: string, isHidden = true): void {
+    this.#unit(name).condition = { ...this.condition(name), load: isHidden ? "not-found" : "loaded" };
+    this.#hidden = isHidden ? name : "";
+  }
   /** As systemctl mask. */
   mask(name: string): void {
-    this.#masked.add(name);
+    this.#taken.set(name, "it is masked on this machine");
   }
   /** The host's unit of this name is gone, or its mask. */
   freeName(name: string): void {
-    this.#hostUnits.delete(name);
-    this.#masked.delete(name);
+    this.#taken.delete(name);
     for (const listener of this.#listeners) listener.freed(name);
   }
   /** The next order of this kind is carried out, but the connection breaks before its answer. */
   loseAnswer(verb: string): void {
-    this.#loseAnswer = verb;
+    this.#breaks = { verb, what: "answer" };
   }
   /** The connection breaks before the next order of this kind arrives. */
   breakBefore(verb: string): void {
-    this.#breakBefore = verb;
+    this.#breaks = { verb, what: "order" };
   }
   /** Another unit refers to it: systemd keeps its old file in memory. */
   pin(name: string): void {
@@ -141,7 +147,7 @@ export class FakeUnitManager implements UnitManager {
   }
   /** Jobs that have not ended. */
   get jobs(): number {
-    return [...this.#units.values()].filter((unit) => unit.job !== null).length;
+    return this.#units.values().reduce((count, { job }) => count + (job === null ? 0 : 1), 0);
   }
   get names(): readonly string[] {
     return [...this.#units.keys()].sort((a, b) => (a < b ? -1 : 1));
@@ -171,11 +177,8 @@ export class FakeUnitManager implements UnitManager {
 
   async load(file: UnitFile): Promise<ReloadNeed> {
     this.#begin("load", file.name);
-    const isMasked = this.#masked.has(file.name);
-    if (isMasked || this.#hostUnits.has(file.name)) {
-      const why = isMasked ? "it is masked on this machine" : "this machine's own systemd has a unit of this name";
-      throw new UnitManagerError("name-taken", `Cannot load "${file.name}": ${why}`);
-    }
+    const why = this.#taken.get(file.name);
+    if (why !== undefined) throw new UnitManagerError("name-taken", `Cannot load "${file.name}": ${why}`);
     if (/^WantedBy=.*\//m.test(file.text)) {
       throw new UnitManagerError("rejected", `Cannot load "${file.name}": systemd refuses: not a valid unit name`);
     }
@@ -201,7 +204,7 @@ export class FakeUnitManager implements UnitManager {
     unit.text = file.text;
     unit.launched = launched;
     unit.isFileGone = false;
-    unit.condition = { ...unit.condition, load: "loaded" };
+    if (this.#hidden !== file.name) unit.condition = { ...unit.condition, load: "loaded" };
     await this.#answer("restore");
     return "none";
   }
@@ -240,7 +243,7 @@ export class FakeUnitManager implements UnitManager {
       throw new UnitManagerError("rejected", `Cannot stop "${name}": systemd refuses: it is configured to refuse it`);
     }
     unit.launched = null;
-    this.#breakNow("stop");
+    this.#breakOn("stop", "order");
     const job = this.#job(unit, "stop", () => this.#halt(name, unit));
     unit.launched = false;
     return job;
@@ -268,18 +271,15 @@ export class FakeUnitManager implements UnitManager {
 
   /** What systemd does meanwhile it does all the same. */
   async #answer(verb: string): Promise<void> {
-    if (this.#loseAnswer !== verb) return;
-    this.#loseAnswer = null;
-    this.disconnect();
     await Promise.resolve();
-    throw new UnitManagerError("disconnected", "Lost the connection to systemd");
+    this.#breakOn(verb, "answer");
   }
 
-  #breakNow(verb: string): void {
-    if (this.#breakBefore !== verb) return;
-    this.#breakBefore = null;
+  #breakOn(verb: string, what: "answer" | "order"): void {
+    if (this.#breaks?.verb !== verb || this.#breaks.what !== what) return;
+    this.#breaks = null;
     this.disconnect();
-    throw new UnitManagerError("disconnected", "Lost the connection to systemd");
+    this.#mustBeConnected();
   }
 
   // How units behave.

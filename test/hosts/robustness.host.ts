@@ -95,6 +95,15 @@ hostSuite("units that the host has something against", { hosts: 1 }, (suite) => 
     await untilAgreed(host);
     expect(await host.property("gone1.service", "LoadState")).toBe("loaded");
     expect(await workloads(host, "gone*")).toBe(before);
+    for (const round of [1, 2]) {
+      // Not rm: it would find files in a folder that it has just emptied.
+      await host.mustRun(["mv", "/run/flt/units", `/run/away-${round}`]);
+      await eventually(`the files, round ${round}`, 2_000, async () => {
+        return (await host.mustRun(["ls", "/run/flt/units"])) === "gone1.service\ngone2.service\n";
+      });
+    }
+    await untilAgreed(host);
+    expect(await workloads(host, "gone*")).toBe(before);
     await host.mustFlt("start", "gone2.service");
     await destroyAll(host);
     expect(await host.property("gone1.service", "ActiveState")).toBe("inactive");

@@ -1,8 +1,8 @@
 /**
  * DirectoryWatch: notices when somebody deletes a unit file, or the whole units directory.
  *
- * Idea. The kernel tells (inotify); of what it tells, only names that are missing now matter. When the directory itself goes, it is
- * made again and watched anew.
+ * Idea. The kernel tells (inotify); of what it tells, only names that are missing now matter. When the directory itself goes, whoever
+ * puts the files back makes it again, and opens this watch anew.
  *
  * Invariants.
  * - Without a watch (the host has no inotify to spare) everything else works: what was deleted shows when systemd reloads.
@@ -31,7 +31,9 @@ export class DirectoryWatch {
     this.#options = options;
   }
 
+  /** Open already: nothing to do. */
   open(): void {
+    if (this.#watcher !== null) return;
     const { directory, log } = this.#options;
     try {
       const watcher = watch(directory.path, { persistent: false });
@@ -52,11 +54,11 @@ export class DirectoryWatch {
 
   #changed(file: string): void {
     const { directory, isHeld, onMissing, names } = this.#options;
-    if (file === basename(directory.path) && !directory.exists) {
+    if (file === basename(directory.path)) {
+      // The directory that was watched is gone. Another one may be there by now.
       this.close();
-      directory.prepare();
-      this.open();
-      for (const name of [...names()]) onMissing(name);
+      if (directory.exists) this.open();
+      for (const name of [...names()]) if (!directory.has(name)) onMissing(name);
     } else if (isHeld(file) && !directory.has(file)) onMissing(file);
   }
 }

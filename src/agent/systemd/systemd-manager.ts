@@ -236,6 +236,7 @@ export class SystemdUnitManager implements UnitManager {
 
   async #put({ name, text, install, fenced }: UnitFile, launched: boolean): Promise<void> {
     this.#directory.write(name, text);
+    this.#watch.open();
     this.#directory.setLaunched(name, launched);
     this.#directory.setFenced(name, fenced);
     await this.#enablement.link(name);

@@ -91,9 +91,12 @@ test("an order is marked before it is given, and what it says counts once it was
   expect(launched()).toBe(false);
 });
 
-test("folders that somebody took away are made again by the next write", () => {
+test("folders that somebody took away are made again by the next look, or write", () => {
   rmSync(directory.path, { recursive: true });
   expect(directory.exists).toBe(false);
+  expect(directory.list()).toEqual([]);
+  expect(directory.exists).toBe(true);
+  rmSync(directory.path, { recursive: true });
   directory.write("a.service", "x");
   directory.setLaunched("a.service", true);
   expect(directory.has("a.service")).toBe(true);

@@ -65,7 +65,7 @@ export class UnitDirectory {
   /** Units with a mark of an order, whether their files are there or not. */
   marked(): ReadonlySet<string> {
     return this.#guard("read", () => {
-      const marks = [LAUNCHED, ORDERING].flatMap((folder) => readdirSync(join(this.path, folder)));
+      const marks = [LAUNCHED, ORDERING].flatMap((folder) => this.#namesIn(folder));
       return new Set(marks.filter(isUnitName));
     });
   }
@@ -78,7 +78,7 @@ export class UnitDirectory {
   list(): readonly HeldUnit[] {
     return this.#guard("read", () => {
       const [launched, ordering, fenced] = [LAUNCHED, ORDERING, FENCED].map((folder) => {
-        return new Set(readdirSync(join(this.path, folder)));
+        return new Set(this.#namesIn(folder));
       }) as [Set<string>, Set<string>, Set<string>];
       const held: HeldUnit[] = [];
       for (const entry of readdirSync(this.path, { withFileTypes: true })) {
@@ -194,6 +194,17 @@ export class UnitDirectory {
       if (isSet) this.#create(mark, "");
       else rmSync(mark, { force: true });
     });
+  }
+
+  /** Also when somebody took the folder away: it is there afterwards. */
+  #namesIn(folder: string): string[] {
+    try {
+      return readdirSync(join(this.path, folder));
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      this.#makeFolders();
+      return [];
+    }
   }
 
   /** Also when somebody took its folder away. */
