@@ -34,7 +34,9 @@ function lineOf(host: Host, decision: Decision, ...matches: string[]): Promise<L
 
 async function unitsOn(host: Host): Promise<string[]> {
   const states = await statesOf(host);
-  return states.filter((state) => state.machineID === host.machineId).map((state) => state.name);
+  const names = states.filter((state) => state.machineID === host.machineId).map((state) => state.name);
+  // One that was destroyed a moment ago may still be reported.
+  return names.filter((name) => UNITS.includes(name));
 }
 
 async function aFollower(cluster: Cluster): Promise<{ leader: Host; follower: Host }> {
