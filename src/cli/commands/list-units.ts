@@ -32,7 +32,8 @@ const LISTING: Listing<Row> = {
   tones: {
     load: (cell) => (["loaded", "-"].includes(cell) ? null : "bad"),
     active: activeTone,
-    sub: activeTone,
+    // Its words are a type's own: "running" and "waiting" are no changes.
+    sub: (cell) => (cell === "failed" ? "bad" : null),
   },
   wide: ["unit", "machine", "load", "active", "sub", "hash"],
   record: ({ state, addresses }) => ({
