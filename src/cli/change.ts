@@ -130,6 +130,7 @@ async function waitForPending(
         note(context, outcome.message);
         status = EXIT_FAILED;
       } else if (!isFirst || options.quiet?.has(name) !== true) line(context, outcome.line);
+      else remarkIdle(context, picture);
     }
     isFirst = false;
     if (pending.size === 0) return status;
@@ -144,6 +145,17 @@ async function waitForPending(
       throw error;
     }
   }
+}
+
+/** What was wanted is wanted already, but does not run: nothing was changed, and that may not be what was meant. fleet says nothing. */
+function remarkIdle(context: CommandContext, { name, unit, states }: UnitPicture): void {
+  const state = states.get(unit?.machine?.id ?? "");
+  if (context.isFleetctl || state?.report.jobState !== "launched" || state.report.active !== "inactive") return;
+  const where = machineLegend(state.machine.id, state.machine.primaryIP);
+  note(
+    context,
+    `Unit ${name} is launched already, and inactive on ${where}: \`${context.program} restart ${name}\` starts it again`,
+  );
 }
 
 /** What changed; all pending names when a moment has come at which an outcome may change by itself. */

@@ -140,7 +140,8 @@ function launched(state: StateEvent): Outcome {
   if (report.active === "failed") {
     const result = report.result === undefined ? "" : ` (Result: ${report.result})`;
     return failed(
-      `Unit ${report.name} failed on ${where(state)}: systemd says ${report.active}/${report.sub}${result}`,
+      `Unit ${report.name} failed on ${where(state)}: systemd says ${report.active}/${report.sub}${result}. ` +
+        `Look at \`flt journal ${report.name}\``,
     );
   }
   // The start job is done. A unit that is inactive by now has done its work (a oneshot), one that is on its way up again

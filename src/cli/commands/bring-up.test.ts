@@ -39,6 +39,16 @@ describe("start", () => {
     expect(await world.run("start", "hello.service")).toEqual({ status: 0, out: "", err: "" });
   });
 
+  test("one that is launched already and does not run: what starts it again; not by fleet's names", async () => {
+    world.fleet.autoplace(M1);
+    await world.run("start", "hello");
+    world.fleet.setReport({ name: "hello.service", machineId: M1, active: "inactive", sub: "dead" });
+    const remark =
+      "Unit hello.service is launched already, and inactive on 113f16a7.../172.17.8.103: `flt restart hello.service` starts it again\n";
+    expect(await world.run("start", "hello")).toEqual({ status: 0, out: "", err: remark });
+    expect(await world.start(["start", "hello"], "fleetctl").done).toEqual({ status: 0, out: "", err: "" });
+  });
+
   test("waits for the end of systemd's job, not for the first word of it", async () => {
     const running = world.start(["start", "hello.service"]);
     await settle();
@@ -74,7 +84,9 @@ describe("start", () => {
     });
     expect(await running.done).toMatchObject({
       status: 1,
-      err: "Unit hello.service failed on 113f16a7.../172.17.8.103: systemd says failed/failed (Result: exit-code)\n",
+      err:
+        "Unit hello.service failed on 113f16a7.../172.17.8.103: systemd says failed/failed (Result: exit-code). " +
+        "Look at `flt journal hello.service`\n",
     });
   });
 
