@@ -19,11 +19,20 @@ function programName(argv0: string): string {
   return DAEMON_NAMES.has(base) || CLIENT_NAMES.has(base) ? base : "flt";
 }
 
+/** null: the client is meant. */
+function argumentsOfDaemon(argv: readonly string[], name: string): readonly string[] | null {
+  if (DAEMON_NAMES.has(name)) return argv;
+  if (CLIENT_NAMES.has(name)) return null;
+  const [first, second] = argv;
+  if (first === "help" && second === "daemon") return ["--help"];
+  return first === "daemon" ? argv.slice(1) : null;
+}
+
 async function run(argv: readonly string[], name: string): Promise<number> {
-  const isDaemon = DAEMON_NAMES.has(name) || (argv[0] === "daemon" && !CLIENT_NAMES.has(name));
-  if (isDaemon) {
+  const daemonArguments = argumentsOfDaemon(argv, name);
+  if (daemonArguments !== null) {
     const { runDaemon } = await import("./daemon/main.ts");
-    return runDaemon(DAEMON_NAMES.has(name) ? argv : argv.slice(1), name);
+    return runDaemon(daemonArguments, name);
   }
   const { runCli } = await import("./cli/main.ts");
   return runCli(argv, name);

@@ -27,6 +27,7 @@ describe("the command line itself", () => {
       status: 1,
       err: 'Unknown command "strat". Did you mean "start"?\n',
     });
+    expect((await world.run("enable")).err).toBe('Unknown command "enable". See `flt help`\n');
   });
 
   test("version and help", async () => {
@@ -66,7 +67,7 @@ describe("the command line itself", () => {
       [["--tunnel=a b", "list-machines"], 1, "--tunnel"],
       [["--request-timeout=0", "list-machines"], 2, "--request-timeout=0"],
       [["--nonsense", "list-machines"], 2, 'Unknown flag "--nonsense". See `flt help`\n'],
-      [["--no-bloc", "start"], 2, 'Did you mean "--no-block"'],
+      [["--no-bloc", "start"], 2, 'Did you mean "--no-block"? See `flt help`\n'],
       [["list-machines", "--no-block"], 2, 'has no flag "--no-block". See `flt help list-machines`\n'],
       [["list-machines", "-z"], 2, 'Unknown flag "-z"'],
       [["list-machines", "--fields"], 2, "its value is missing"],

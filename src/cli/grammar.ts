@@ -64,7 +64,8 @@ export class Grammar {
     const matches = this.#matches(word).map(({ name }) => name);
     if (matches.length > 1) throw new CliError(`Ambiguous command "${word}": ${matches.join(", ")}`);
     const known = this.#commands.map(({ name }) => name);
-    throw new CliError(`Unknown command "${word}"${didYouMean(word, known)}`);
+    const advice = didYouMean(word, known) || `. See \`${this.#program} help\``;
+    throw new CliError(`Unknown command "${word}"${advice}`);
   }
 
   /** The full name of the command that a word means; undefined where find() would refuse it. */

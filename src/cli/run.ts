@@ -36,15 +36,9 @@ async function dispatch(argv: readonly string[], program: string, world: World):
     return EXIT_OK;
   }
   const [word, ...args] = words;
-  if (word === undefined) {
-    world.out(grammar.help(null));
-    return EXIT_OK;
-  }
+  if (word === undefined) return await showHelp(grammar.help(null), globals, world);
   const command = grammar.find(word);
-  if (globals.isOn("help")) {
-    world.out(grammar.help(command));
-    return EXIT_OK;
-  }
+  if (globals.isOn("help")) return await showHelp(grammar.help(command), globals, world);
   grammar.checkFlags(command, ownFlags);
   refuseUnsupported(globals);
   const values = new FlagValues(given, [...GLOBAL_FLAGS, ...command.flags]);
@@ -76,6 +70,13 @@ async function dispatch(argv: readonly string[], program: string, world: World):
   }
 }
 
+async function showHelp(text: string, flags: FlagValues, world: World): Promise<number> {
+  const display = openDisplay(world, !flags.isOn("no-pager"));
+  display.world.out(text);
+  await display.close();
+  return EXIT_OK;
+}
+
 /**
  * Flags may stand before their command, and a letter may mean one thing to this command and another to that: the first pass finds
  * the command (which letters take a value is the same for all), the second reads its flags before those of the others.
@@ -103,7 +104,7 @@ function refuseUnsupported(flags: FlagValues): void {
 function explain(error: unknown, program: string, world: World): number {
   if (error instanceof UsageError) {
     const topic = error.command === undefined ? "help" : `help ${error.command}`;
-    world.err(`${error.message}. See \`${program} ${topic}\`\n`);
+    world.err(`${error.message}${error.message.endsWith("?") ? "" : "."} See \`${program} ${topic}\`\n`);
     return EXIT_USAGE;
   }
   if (error instanceof SigningError) {

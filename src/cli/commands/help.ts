@@ -13,6 +13,7 @@ export const help: Command = {
   examples: ["help", "help start"],
   flags: [],
   isLocal: true,
+  pages: true,
   run(context) {
     const [word] = context.args;
     if (word === "daemon") {

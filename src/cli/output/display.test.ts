@@ -41,6 +41,13 @@ describe("colours", () => {
     expect(Bun.stripANSI(out)).toBe(plain);
   });
 
+  test("on a terminal what changes is yellow, what runs is as it was", async () => {
+    world.terminal.stdout = true;
+    world.fleet.setReport({ name: "b.service", machineId: M1, active: "activating", sub: "start" });
+    const { out } = await world.run("--no-pager", "list-units", "--no-legend", "--fields=unit,active,sub");
+    expect(out).toBe("a.service\tactive\t\trunning\nb.service\t\x1b[33mactivating\x1b[0m\tstart\n");
+  });
+
   test.each([
     [{}, true],
     [{ NO_COLOR: "1" }, false],
@@ -85,6 +92,14 @@ describe("pager", () => {
         text: "status of b.service on 113f\n",
       },
     ]);
+  });
+
+  test("help, however it is asked for", async () => {
+    for (const words of [[], ["help"], ["--help"], ["help", "start"], ["start", "--help"]]) {
+      expect((await world.run(...words)).out).toBe("");
+      expect(world.terminal.shown.pop()?.text).toContain("\nUsage:\n");
+    }
+    expect((await world.run("--no-pager", "--help")).out).toContain("\nUsage:\n");
   });
 
   test("not for short answers, not when followed, not when unwanted, not off a terminal", async () => {
