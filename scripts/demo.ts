@@ -14,7 +14,8 @@ const HELLO = `${import.meta.dir}/../examples/hello.service`;
 const [flag = ""] = process.argv.slice(2);
 
 function step(text: string): void {
-  console.log(`\n\x1b[1m==> ${text}\x1b[0m`);
+  const isPlain = !process.stdout.isTTY || (process.env.NO_COLOR ?? "") !== "";
+  console.log(isPlain ? `\n==> ${text}` : `\n\x1b[1m==> ${text}\x1b[0m`);
 }
 
 /** Shows a command and its answer; a failure ends the demo. */

@@ -1,6 +1,13 @@
 # What the scripts share: where the project is, how a step is announced, and which Bun runs it.
 # Sourced by the scripts beside it; sets ROOT and BUN_VERSION, changes into ROOT.
 set -euo pipefail
+
+# Asked with --help, a script prints the comment at its head, and that is all.
+if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
+  awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$0"
+  exit 0
+fi
+
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cd "$ROOT"
 

@@ -22,7 +22,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
 import { COMMANDS } from "../../src/cli/commands/index.ts";
@@ -156,6 +156,6 @@ const { values } = parseArgs({
     lint: { type: "boolean", default: false },
   },
 });
-const path = await pack(values.version, values.output, values.level);
+const path = resolve(await pack(values.version, values.output, values.level));
 if (values.lint) lint(path);
 console.log(path);
