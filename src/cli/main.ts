@@ -2,18 +2,21 @@
  * The client on a real machine: files, environment, clock, signals, stdout.
  *
  * Idea. The first Ctrl-C lets the command say what it leaves behind; the second one ends it on the spot. A reader that closes
- * our stdout (`flt list-units | head`) has seen enough: that is no error.
+ * our stdout (`flt list-units | head`) has seen enough: that is no error. Any other end of stdout is one: what was asked for is not
+ * where it was to go (`flt cat a > a` on a full disk).
  *
  * @module
  */
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeSync } from "node:fs";
 import { ClientError } from "../client/errors.ts";
 import type { Clock } from "../lib/clock.ts";
-import { EXIT_OK } from "./command.ts";
+import { EXIT_FAILED, EXIT_OK } from "./command.ts";
 import { run } from "./run.ts";
 import type { Ssh } from "./ssh/port.ts";
 import { SystemTerminal } from "./system-terminal.ts";
 import type { World } from "./world.ts";
+
+const STDERR = 2;
 
 const REAL_CLOCK: Clock = {
   now: () => performance.now(),
@@ -23,6 +26,14 @@ const REAL_CLOCK: Clock = {
   },
 };
 
+/** Nobody takes the words any more. */
+function endWithStdout(error: NodeJS.ErrnoException): never {
+  if (error.code === "EPIPE") process.exit(EXIT_OK);
+  const why = error.code === "ENOSPC" ? "no space left on the device" : error.message;
+  writeSync(STDERR, `Cannot write to stdout: ${why}\n`);
+  process.exit(EXIT_FAILED);
+}
+
 /** What has been handed to a stream and not been taken yet; one write after another keeps the order. */
 class Output {
   #tail: Promise<void> = Promise.resolve();
@@ -31,7 +42,11 @@ class Output {
     this.#tail = this.#tail.then(
       () =>
         new Promise((resolve) => {
-          stream.write(data, () => resolve());
+          stream.write(data, (error) => {
+            // The stream's own event comes after this, and may come after the end of the command.
+            if (error && stream === process.stdout) endWithStdout(error);
+            resolve();
+          });
         }),
     );
     return this.#tail;
@@ -52,7 +67,7 @@ export async function runCli(argv: readonly string[], program: string): Promise<
   };
   process.on("SIGINT", onInterrupt);
   process.once("SIGTERM", () => interrupt.abort());
-  process.stdout.on("error", () => process.exit(EXIT_OK));
+  process.stdout.on("error", endWithStdout);
   const output = new Output();
   // On one terminal the order between the two streams counts as well.
   const errors = terminal.stdout && terminal.stderr ? output : new Output();

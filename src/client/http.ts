@@ -209,7 +209,9 @@ function unreachable(endpoint: Endpoint, error: unknown): ClientError {
   const why = CONNECT_REASONS[code] ?? reasonOf(error);
   let advice = "Is flt listening there (listen_api)? Another address: --endpoint";
   if (endpoint.socketPath !== undefined)
-    advice = "Is `flt daemon` running here, and may you use its socket (group flt)? Another address: --endpoint";
+    advice = "Is `flt daemon` running here (systemctl status flt)? Another address: --endpoint";
+  if (code === "EACCES" || code === "EPERM")
+    advice = "It takes root, or membership of the group flt (usermod -aG flt USER, and a new login)";
   // So it ends where the server wants a certificate and got none, or another authority's.
   if (code === "EPROTO")
     advice = "Does it speak TLS there, and ask for a client certificate (--cert-file, --key-file)?";

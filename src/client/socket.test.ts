@@ -111,6 +111,19 @@ test("nobody there: why, and what to do", async () => {
   await expect(clientFor(`unix://${folder}/none.sock`).machines()).rejects.toThrow(
     `Cannot reach flt at unix://${folder}/none.sock: there is no such socket. Is \`flt daemon\` running here`,
   );
+  const unreachable = (code: string): Promise<unknown> =>
+    new FleetClient({
+      endpoint: parseEndpoint("unix:///run/flt.sock"),
+      clock,
+      requestTimeoutMs: 300,
+      fetch: () => Promise.reject(Object.assign(new Error(code), { code })),
+    }).machines();
+  await expect(unreachable("EACCES")).rejects.toThrow(
+    "Cannot reach flt at unix:///run/flt.sock: permission denied. It takes root, or membership of the group flt",
+  );
+  await expect(unreachable("ECONNREFUSED")).rejects.toThrow(
+    "nothing listens there. Is `flt daemon` running here (systemctl status flt)?",
+  );
   await expect(clientFor("127.0.0.1:1").machines()).rejects.toThrow("Cannot reach flt at 127.0.0.1:1: nothing listens");
 });
 
