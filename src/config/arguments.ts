@@ -62,7 +62,7 @@ export function parseArguments(argv: readonly string[]): DaemonArguments {
 
 function unknownFlag(word: string, name: string): ConfigError {
   const known = ["config", ...CONFIG_KEYS].map((key) => flagName(key).slice(2));
-  return new ConfigError(
-    `Cannot use flag ${JSON.stringify(shortened(word.replace(/=.*$/s, "")))}: there is no such flag${didYouMean(name, known, "--")}`,
-  );
+  const advice = didYouMean(name, known, "--") || ". See `flt daemon --help`";
+  const shown = JSON.stringify(shortened(word.replace(/=.*$/s, "")));
+  return new ConfigError(`Cannot use flag ${shown}: there is no such flag${advice}`);
 }

@@ -145,6 +145,7 @@ describe("command line", () => {
     expect(() => load({ argv: ["--data-dri=/x"] })).toThrow(
       'Cannot use flag "--data-dri": there is no such flag. Did you mean "--data-dir"?',
     );
+    expect(() => load({ argv: ["--bogus"] })).toThrow("there is no such flag. See `flt daemon --help`");
     expect(() => load({ argv: ["start"] })).toThrow('Cannot use argument "start": the daemon takes flags only');
     expect(() => load({ argv: ["--data-dir"] })).toThrow("it needs a value");
     expect(() => load({ argv: ["--data-dir", "--verbosity"] })).toThrow("it needs a value");

@@ -77,6 +77,11 @@ test("sections that systemd would not heed, and those that it misses", () => {
     '4 warning: systemd ignores section "[Timer]": the unit is a service',
   ]);
   expect(check("[Service]\nUser=me\n")).toEqual(["- warning: The service has no ExecStart=: systemd does not load it"]);
+  const noWork = expect.stringContaining("has no ExecStart=");
+  expect(check("[Service]\nExecStart=/bin/true\nExecStart=\n")).toEqual([noWork]);
+  expect(check("[Unit]\nExecStart=/bin/true\n[Service]\nUser=me\n")).toEqual([noWork]);
+  expect(check("[Service]\nExecStart=\nExecStart=/bin/true\n")).toEqual([]);
+  expect(check("[Unit]\nSuccessAction=exit\n[Service]\nUser=me\n")).toEqual([]);
   expect(check("[Unit]\nDescription=x\n", "a.timer")).toEqual([
     "- warning: Section [Timer] is missing: systemd does not load a timer without it",
   ]);

@@ -171,7 +171,8 @@ function isPlacementLike(section: string): boolean {
 /** Types whose own section systemd cannot do without. */
 const NEEDS_SECTION = new Set(["service", "socket", "timer", "path", "mount", "automount", "swap"]);
 const COMMON_SECTIONS = ["Unit", "Install"];
-const HAS_WORK = new Set(["ExecStart", "ExecStop", "SuccessAction"]);
+/** One of these a service needs; an empty assignment takes back what stood before it. */
+const WORK: Readonly<Record<string, string>> = { ExecStart: "Service", ExecStop: "Service", SuccessAction: "Unit" };
 
 function checkSections({ suffix }: UnitName, { options, lines, ignored }: UnitFileLines, findings: Findings): void {
   const [first] = ignored;
@@ -189,9 +190,16 @@ function checkSections({ suffix }: UnitName, { options, lines, ignored }: UnitFi
   if (findings.hasErrors || options.length === 0) return;
   if (NEEDS_SECTION.has(suffix) && !options.some(({ section }) => section === own)) {
     findings.add("warning", null, `Section [${own}] is missing: systemd does not load a ${suffix} without it`);
-  } else if (suffix === "service" && !options.some(({ section, name }) => section === own && HAS_WORK.has(name))) {
+  } else if (suffix === "service" && !hasWork(options)) {
     findings.add("warning", null, "The service has no ExecStart=: systemd does not load it");
   }
+}
+
+function hasWork(options: UnitFileLines["options"]): boolean {
+  return Object.entries(WORK).some(([name, section]) => {
+    const last = options.findLast((option) => option.section === section && option.name === name);
+    return last !== undefined && last.value !== "";
+  });
 }
 
 function sectionOf(suffix: string): string {
