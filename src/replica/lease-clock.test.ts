@@ -100,6 +100,39 @@ test("before a quorum confirmed it, a leader neither renews nor ends anything", 
   expect(office.revoked).toEqual([]);
 });
 
+test("a deposed leader that does not know it yet promises nobody more time", async () => {
+  const office = new Office();
+  office.grant(1, 3_000);
+  office.leases.lead();
+  await settle();
+  expect((await office.keepAlive(1)).id).toBe(1);
+  // Nobody hears it any more; another one leads by now, and has begun to count.
+  office.confirm = () => new Promise(() => {});
+  const asked = office.keepAlive(1, 500).catch((error: unknown) => error);
+  const remaining = office.leases.remainingMs(1, { timeoutMs: 500 }).catch((error: unknown) => error);
+  await office.clock.advance(600);
+  expect(await asked).toMatchObject({ code: "unavailable" });
+  expect(await remaining).toMatchObject({ code: "unavailable" });
+  office.confirm = () => Promise.reject(new Error("no quorum"));
+  expect(await office.keepAlive(1).catch((error: unknown) => error)).toMatchObject({ code: "unavailable" });
+});
+
+test("a keep-alive counts from its arrival, and is not answered for a lease that ended while the quorum was asked", async () => {
+  const office = new Office();
+  office.grant(1, 3_000);
+  office.leases.lead();
+  await office.clock.advance(2_900);
+  const confirmation = Promise.withResolvers<void>();
+  office.confirm = () => confirmation.promise;
+  const asked = office.keepAlive(1, 60_000).catch((error: unknown) => error);
+  await office.clock.advance(2_900);
+  expect(office.revoked).toEqual([]);
+  await office.clock.advance(200);
+  expect(office.revoked).toEqual([[1]]);
+  confirmation.resolve();
+  expect(await asked).toMatchObject({ code: "lease-not-found" });
+});
+
 test("a confirmation that fails is tried again while this member leads", async () => {
   const office = new Office();
   let tries = 0;

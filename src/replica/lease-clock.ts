@@ -7,7 +7,8 @@
  * applied everything before its term; then every lease gets its full time again. Only after that does it end any.
  *
  * Invariants.
- * - A keep-alive is answered only while active: leading, and confirmed since the last stall.
+ * - A keep-alive is answered only while active: leading, and confirmed since the last stall. And only once a quorum has confirmed the
+ *   leader since it came: one that was deposed and does not know it yet would promise time that its successor does not give.
  * - While a lease's end is in the log and its fate is open, nobody is told that the lease lives on.
  * - One timer for all deadlines and one beat to notice a stall; both only while active and while there are leases.
  *
@@ -111,15 +112,17 @@ export class LeaseClock {
 
   /** @throws KvError lease-not-found; unavailable when this member cannot say in time. */
   async keepAlive(id: LeaseId, patience: Patience): Promise<Lease> {
+    const giveUpAtMs = this.#ports.clock.now() + patience.timeoutMs;
     await this.#settled(id, patience);
-    const { lease } = this.#ports.store.lease(id);
-    this.#renew(lease);
-    return lease;
+    // At once: the lease may be due before the quorum has answered.
+    this.#renew(this.#ports.store.lease(id).lease);
+    await this.#confirmed(id, { ...patience, timeoutMs: giveUpAtMs - this.#ports.clock.now() });
+    return this.#ports.store.lease(id).lease;
   }
 
   /** -1: the lease is gone. */
   async remainingMs(id: LeaseId, patience: Patience): Promise<number> {
-    await this.#settled(id, patience);
+    await this.#confirmed(id, patience);
     if (this.#ports.store.leases.get(id) === undefined) return -1;
     return Math.max(0, (this.#deadlines.deadline(id) ?? 0) - this.#ports.clock.now());
   }
@@ -139,6 +142,21 @@ export class LeaseClock {
         error: () => new KvError("unavailable", `Asking for lease ${id} failed: the leader waits for a quorum`),
       });
     }
+  }
+
+  /** Settled, and a quorum confirmed this leader after the call. */
+  async #confirmed(id: LeaseId, { signal, timeoutMs }: Patience): Promise<void> {
+    const { clock } = this.#ports;
+    const giveUpAtMs = clock.now() + timeoutMs;
+    const office = this.#office;
+    if (office === null) throw new KvError("unavailable", "Asking for a lease failed: this member does not lead");
+    const error = () => new KvError("unavailable", `Asking for lease ${id} failed: the leader waits for a quorum`);
+    const confirmed = this.#ports.confirm(office.signal).catch(() => {
+      throw error();
+    });
+    await within(clock, confirmed, { timeoutMs: Math.max(0, timeoutMs), signal, error });
+    // Its end may have gone into the log meanwhile, or the office.
+    await this.#settled(id, { signal, timeoutMs: giveUpAtMs - clock.now() });
   }
 
   async #activate(signal: AbortSignal): Promise<void> {
