@@ -4,9 +4,10 @@
  * Problem. A unit is placed here while the machine that it leaves still stops it; and a machine that was lost a moment ago runs it until
  * its own systemd has stopped it (model/fence.ts), whatever the registry says by then.
  * Idea. Two questions to what this daemon knows of the cluster, after it has caught up: does another machine report the unit? And is a
- * machine away since less than a fence takes? Only when both are answered with no the unit may start; until then each change is waited for.
+ * machine gone since less than a fence takes? Only when both are answered with no the unit may start; until then each change is waited for.
  * Invariants.
  * - A machine that was away already when this daemon began to look counts from that moment: it may have gone just before.
+ * - One that is back counts on: its reports went with its lease, and say nothing until it has made them anew.
  *
  * Not here. This machine's own right to run it, the lease (fence.ts).
  *
@@ -39,7 +40,9 @@ const LONGEST_WAIT_MS = 3_600_000;
 
 export class Clearance {
   readonly #options: ClearanceOptions;
-  readonly #awaySinceMs = new Map<MachineId, number>();
+  #away: ReadonlySet<MachineId> = new Set();
+  /** When what a machine ran that lost its lease has surely stopped; until that time is over. */
+  readonly #fencedAtMs = new Map<MachineId, number>();
   #change = Promise.withResolvers<void>();
   #unsubscribe: () => void = () => {};
 
@@ -49,7 +52,7 @@ export class Clearance {
 
   start(): void {
     this.#unsubscribe = this.#options.neighbours.subscribe((changes) => {
-      if (changes.some(({ kind }) => kind === "machine" || kind === "reset")) this.#note();
+      if (changes.some(({ kind }) => kind === "machine" || kind === "left" || kind === "reset")) this.#note();
       this.#change.resolve();
       this.#change = Promise.withResolvers();
     });
@@ -87,19 +90,22 @@ export class Clearance {
 
   /** How long until the machine that went last has stopped what it ran. */
   #untilFenced(): number {
-    const { neighbours, clock, selfId } = this.#options;
+    const now = this.#options.clock.now();
     let waitMs = 0;
-    for (const id of neighbours.away()) {
-      if (id === selfId) continue;
-      const sinceMs = this.#awaySinceMs.get(id) ?? clock.now();
-      waitMs = Math.max(waitMs, sinceMs + FENCE_OVER_MS - clock.now());
-    }
+    for (const fencedAtMs of this.#fencedAtMs.values()) waitMs = Math.max(waitMs, fencedAtMs - now);
     return waitMs;
   }
 
   #note(): void {
-    const { neighbours, clock } = this.#options;
-    for (const id of this.#awaySinceMs.keys()) if (neighbours.machine(id) !== undefined) this.#awaySinceMs.delete(id);
-    for (const id of neighbours.away()) if (!this.#awaySinceMs.has(id)) this.#awaySinceMs.set(id, clock.now());
+    const { neighbours, clock, selfId } = this.#options;
+    const now = clock.now();
+    const away = new Set(neighbours.away());
+    away.delete(selfId);
+    for (const id of away) if (!this.#away.has(id)) this.#fencedAtMs.set(id, now + FENCE_OVER_MS);
+    for (const [id, fencedAtMs] of this.#fencedAtMs) {
+      const hasLeft = !away.has(id) && neighbours.machine(id) === undefined;
+      if (hasLeft || fencedAtMs <= now) this.#fencedAtMs.delete(id);
+    }
+    this.#away = away;
   }
 }

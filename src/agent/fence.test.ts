@@ -135,11 +135,32 @@ test("another machine that held it is lost meanwhile: it waits until that one ha
   expect(activeOf("b.service")).toBe("active");
 });
 
-test("another machine that leaves in order keeps nobody waiting", async () => {
+test("another machine that is back, and has not said yet what it runs: it waits as if that one were away", async () => {
+  const other = await world.registry.agents.register(registration(2), TTL_MS);
+  await other.publish([unitReport(2, "a.service")], []);
+  await world.run(TTL_MS + 1_000);
+  const back = await world.registry.agents.register(registration(2), TTL_MS);
+  await world.schedule("a.service", FENCED);
+  expect(orders("a.service")).toEqual(["load a.service"]);
+  await back.publish([unitReport(2, "a.service")], []);
+  for (let second = 0; second < 15; second++) {
+    await back.heartbeat();
+    await world.run(1_000);
+  }
+  expect(orders("a.service")).toEqual(["load a.service"]);
+  await back.publish([], ["a.service"]);
+  await world.run();
+  expect(activeOf("a.service")).toBe("active");
+});
+
+test("another machine that leaves in order keeps nobody waiting, nor when it is back", async () => {
   const other = await world.registry.agents.register(registration(2), TTL_MS);
   await other.leave();
   await world.schedule("a.service", FENCED);
   expect(activeOf("a.service")).toBe("active");
+  await world.registry.agents.register(registration(2), TTL_MS);
+  await world.schedule("b.service", FENCED);
+  expect(activeOf("b.service")).toBe("active");
 });
 
 test("while it waits it can be taken back", async () => {

@@ -295,6 +295,7 @@ export class Engine {
         return this.#setMachine(change.id);
       case "reset":
         return this.#rebuild();
+      case "left":
       case "report":
       case "reason":
         return;

@@ -73,6 +73,8 @@ export type ViewChange =
   | { readonly kind: "schedule"; readonly machineId: MachineId; readonly name: string }
   | { readonly kind: "report"; readonly machineId: MachineId; readonly name: string }
   | { readonly kind: "machine"; readonly id: MachineId }
+  /** It has left in order, and is gone already: nobody waits for it any more. */
+  | { readonly kind: "left"; readonly id: MachineId }
   | { readonly kind: "metadata"; readonly id: MachineId }
   | { readonly kind: "reason"; readonly name: string }
   /** The watch was lost and the whole view was listed anew: look at everything. */

@@ -163,7 +163,8 @@ export class ViewState {
         return { kind: "reason", name: key.name };
       case "address":
         setOrDelete(this.addresses, key.machineId, kv === null ? null : decodeAddress(kv.value));
-        return null;
+        // It comes with a registration, which is told of.
+        return kv === null ? { kind: "left", id: key.machineId } : null;
       case "leader":
         this.leader = kv === null ? null : decodeLeader(kv.value);
         return null;

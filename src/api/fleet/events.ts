@@ -127,6 +127,7 @@ export class EventStream {
       case "metadata":
         return this.#names === null ? { kind: "machine", id: change.id } : null;
       case "schedule":
+      case "left":
         return null;
     }
   }
