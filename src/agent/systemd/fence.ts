@@ -1,7 +1,7 @@
 /**
  * SystemdFence: a timer of systemd that stops the fenced units when nobody puts it off.
  *
- *   /run/systemd/system/flt-fence@.service   runs the script below (runtime unit file, written once)
+ *   /run/systemd/system/flt-fence@.service   runs the script below (runtime unit file)
  *   flt-fence@<n>.timer                      transient, one for each time that it is put off; the one before is stopped then
  *   /run/flt/units/.fence.sh                 the script
  *   /run/flt/units/.fenced/<unit>            empty: this unit is fenced
@@ -12,18 +12,21 @@
  * is a new timer. The units are told by files, so that the script finds those of now.
  * Invariants.
  * - There is no moment without a timer: the old one is stopped when the new one runs.
+ * - A timer that was not stopped, or of whose start no answer came, is looked for at the next time: it would fire.
+ * - Script and service are there whenever the timer is put off: whoever clears /run away clears these, too.
  * - The script takes away a unit's launched mark before it stops it: a daemon that comes back knows that it is to be started.
  *
  * Not here. When to put it off (agent/fence.ts). A host that was suspended: its monotonic clock stood still.
  *
  * @module
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import dbus from "dbus-next";
 import { reasonOf } from "../../lib/log.ts";
 import { FENCE_STOP_MS } from "../../model/fence.ts";
 import { type FenceState, UnitManagerError } from "../unit-manager.ts";
+import { keepFile } from "./keep-file.ts";
 import type { ManagerCalls } from "./manager-calls.ts";
 import { ignoreUnknownUnit } from "./refusals.ts";
 import type { SystemdScope } from "./scope.ts";
@@ -39,15 +42,14 @@ const ACCURACY_US = 1_000n;
 export interface FenceOptions {
   readonly directory: UnitDirectory;
   readonly scope: SystemdScope;
-  readonly calls: ManagerCalls;
+  readonly calls: Pick<ManagerCalls, "call" | "order" | "ownProperty">;
   /** CLOCK_MONOTONIC, as systemd counts it. */
   readonly monotonicUs: () => bigint;
 }
 
 export class SystemdFence {
   readonly #options: FenceOptions;
-  #isPrepared = false;
-  /** The timer that counts; null: an earlier process's may. */
+  /** The timer that counts; null: systemd may have others of ours, too. */
   #timer: string | null = null;
   #count = 0;
 
@@ -59,32 +61,30 @@ export class SystemdFence {
     const { directory } = this.#options;
     this.#prepare();
     const hasFired = directory.fenceFired();
-    if (hasFired) {
-      await this.#callOff();
-      directory.forgetFired();
-    }
+    if (hasFired) await this.#callOff();
     const before = await this.#timers();
+    this.#timer = null;
     const timer = await this.#startTimer(BigInt(Math.round(afterMs)) * 1000n);
-    this.#timer = timer;
     for (const old of before) if (old !== timer) await this.#stop(old);
+    this.#timer = timer;
+    // Last: what failed before is tried again, and then this must still be known.
+    if (hasFired) directory.forgetFired();
     return hasFired ? "fired" : "kept";
   }
 
   #prepare(): void {
-    if (this.#isPrepared) return;
     const { directory, scope } = this.#options;
-    const script = directory.writeFenceScript(scriptFor(scope));
+    const script = directory.keepFenceScript(scriptFor(scope));
     const file = join(scope.runtimeUnits, SERVICE);
     try {
       mkdirSync(scope.runtimeUnits, { recursive: true, mode: 0o755 });
-      writeFileSync(file, serviceFor(script), { mode: 0o644 });
+      keepFile(file, serviceFor(script));
     } catch (error) {
       throw new UnitManagerError(
         "directory",
         `Cannot write "${file}", without which no unit can be fenced: ${reasonOf(error)}`,
       );
     }
-    this.#isPrepared = true;
   }
 
   /** Ends the script; what it has stopped stays stopped until the agent looks. */
@@ -149,14 +149,14 @@ function serviceFor(script: string): string {
   ].join("\n");
 }
 
-/** It finds its files beside itself. `timeout` exits with 124 when the time is over. */
+/** It finds its files beside itself. `timeout` exits with 124 when the time is over. A mark that cannot be made (`:` would end it) stops nothing. */
 function scriptFor({ toolFlags }: SystemdScope): string {
   const systemctl = ["systemctl", ...toolFlags].join(" ");
   return `# Written by flt.
 cd "\${0%/*}/.fenced" || exit 1
 set -- *
 [ -e "$1" ] || exit 0
-: > ../.fence-fired
+true > ../.fence-fired
 echo "This machine's lease was not renewed in time, stopping: $*"
 (cd ../.launched && rm -f -- "$@")
 timeout ${FENCE_STOP_MS / 1000} ${systemctl} stop -- "$@"

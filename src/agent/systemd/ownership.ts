@@ -11,7 +11,7 @@
  */
 import { type Dirent, existsSync, lstatSync, readdirSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { isMissing } from "./unit-directory.ts";
+import { isMissing } from "./keep-file.ts";
 
 /** Slices that systemd has without a file. Others without one are made up for the units in them, and may be replaced. */
 const PERPETUAL_SLICES = new Set(["-.slice", "system.slice"]);

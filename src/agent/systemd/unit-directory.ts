@@ -28,6 +28,7 @@ import { join } from "node:path";
 import { reasonOf } from "../../lib/log.ts";
 import { isUnitName } from "../../model/unit-name.ts";
 import { type HeldUnit, UnitManagerError } from "../unit-manager.ts";
+import { isMissing, keepFile } from "./keep-file.ts";
 
 /** NAME_MAX of Linux; systemd itself takes no longer names (UNIT_NAME_MAX). */
 const NAME_MAX_BYTES = 255;
@@ -168,10 +169,10 @@ export class UnitDirectory {
     return this.#has(FENCED, name);
   }
 
-  /** @returns Its path. */
-  writeFenceScript(text: string): string {
+  /** Also when somebody took it away. @returns Its path. */
+  keepFenceScript(text: string): string {
     const path = join(this.path, FENCE_SCRIPT);
-    this.#guard("write", () => writeFileSync(path, text, { mode: 0o644 }));
+    this.#guard("write", () => this.#intoFolders(() => keepFile(path, text)));
     return path;
   }
 
@@ -207,14 +208,18 @@ export class UnitDirectory {
     }
   }
 
-  /** Also when somebody took its folder away. */
   #create(file: string, text: string): void {
+    this.#intoFolders(() => writeFileSync(file, text, { mode: 0o644 }));
+  }
+
+  /** Also when somebody took the folders away. */
+  #intoFolders(write: () => void): void {
     try {
-      writeFileSync(file, text, { mode: 0o644 });
+      write();
     } catch (error) {
       if (!isMissing(error)) throw error;
       this.#makeFolders();
-      writeFileSync(file, text, { mode: 0o644 });
+      write();
     }
   }
 
@@ -231,8 +236,4 @@ export class UnitDirectory {
       throw new UnitManagerError("directory", `Cannot ${verb} the units directory "${this.path}": ${reasonOf(error)}`);
     }
   }
-}
-
-export function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }
