@@ -25,6 +25,7 @@ export {
 } from "./driver/ports.ts";
 export type { WaitOptions } from "./driver/waiter.ts";
 export {
+  type Configuration,
   type Entry,
   type EntryKind,
   type HardState,

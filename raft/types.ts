@@ -45,6 +45,15 @@ export interface HardState {
 export interface Membership {
   readonly voters: readonly NodeId[];
   readonly learners: readonly NodeId[];
+  /** During a joint change (thesis 4.3) the voters before it: a decision needs a majority of them, too. Absent otherwise. */
+  readonly outgoing?: readonly NodeId[];
+}
+
+/** Membership that an entry of the log, or a snapshot, put in force. */
+export interface Configuration {
+  /** The entry's, or the snapshot's; 0 for what a node was started with. */
+  readonly index: LogIndex;
+  readonly membership: Membership;
 }
 
 /** Names the state that a snapshot stands for; its bytes travel and rest elsewhere. */
@@ -150,6 +159,7 @@ export interface Ready {
 /** Everything that the core may be told about itself; times are in ticks, the driver knows how long a tick is. */
 export interface CoreConfig {
   readonly id: NodeId;
+  /** In force until log or snapshot name another. Without voters it is that of a newcomer, who learns it from the leader. */
   readonly membership: Membership;
   /** Ticks without a word from the leader before a follower campaigns; each round adds a random part of the jitter. */
   readonly electionTicks: number;
@@ -163,6 +173,8 @@ export interface CoreConfig {
   /** The leader refuses proposals while this much is not committed yet; a single entry is always taken by an idle leader.
    *  A follower takes no more entries while this much found no room on its disk. */
   readonly maxUncommittedBytes: number;
+  /** A learner that lacks more entries than these is not made a voter: a quorum must not wait for it. */
+  readonly promotionLagEntries: number;
   /** Most bytes of committed entries in one Ready. */
   readonly maxCommittedBytes: number;
   /** Chance, as a port: a float in [0, 1). */

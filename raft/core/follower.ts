@@ -7,7 +7,6 @@
  * @module
  */
 import type { Message } from "../types.ts";
-import { Members } from "./membership.ts";
 import type { SharedState } from "./state.ts";
 
 type Of<K extends Message["kind"]> = Extract<Message, { readonly kind: K }>;
@@ -54,12 +53,8 @@ export function acceptSnapshot(state: SharedState, message: Of<"snapshot">): voi
   const { log } = state;
   const { snapshot } = message;
   if (snapshot.index > log.commit) {
-    if (log.matches(snapshot.index, snapshot.term)) {
-      log.commitTo(snapshot.index);
-    } else {
-      log.restore(snapshot);
-      state.members = new Members(state.id, snapshot.membership);
-    }
+    if (log.matches(snapshot.index, snapshot.term)) log.commitTo(snapshot.index);
+    else log.restore(snapshot);
   }
   replyAccepted(state, message.from, log.commit);
 }

@@ -6,12 +6,15 @@
  * Invariants.
  * - Only entries of its own term are committed by counting; older ones commit with them (thesis 3.6.2).
  * - Its own disk counts only after the caller wrote the batch (thesis 10.2.1).
+ * - At most one change of membership is not committed; a joint one is left as soon as it is (thesis 4.3).
+ * - A change that removes the leader is carried to its end by it, without counting itself (thesis 4.2.2); then `isRemoved`.
  * - Reads are answered only after an entry of its term committed, and after a quorum confirmed it (thesis 6.4).
  *
  * @module
  */
-import type { EntryKind, LogIndex, Message, NodeId, Term } from "../types.ts";
+import type { EntryKind, LogIndex, Membership, Message, NodeId, Term } from "../types.ts";
 import { NO_NODE } from "../types.ts";
+import { type ChangeRefusal, leaveJoint, planChange } from "./change.ts";
 import type { Progress } from "./progress.ts";
 import { ReadRounds } from "./read-index.ts";
 import { Replication } from "./replication.ts";
@@ -20,6 +23,15 @@ import type { SharedState } from "./state.ts";
 export type ProposeResult =
   | { readonly kind: "appended"; readonly index: LogIndex; readonly term: Term }
   | { readonly kind: "refused"; readonly reason: "not-leader" | "too-much-uncommitted" | "transferring" };
+
+/** Of a change of membership; `node` is the learner that lags. */
+export type ChangeResult =
+  | { readonly kind: "appended"; readonly index: LogIndex; readonly term: Term }
+  | {
+      readonly kind: "refused";
+      readonly reason: "not-leader" | "transferring" | ChangeRefusal;
+      readonly node?: NodeId;
+    };
 
 const NO_DATA = new Uint8Array(0);
 
@@ -53,6 +65,11 @@ export class Leader {
   get pendingReads(): number {
     return this.#reads.pending;
   }
+  /** A committed membership does without this node's vote: it has to step down. */
+  get isRemoved(): boolean {
+    const { log, members, id } = this.#state;
+    return log.configuration.index <= log.commit && !members.isJoint && !members.isVoter(id);
+  }
   /** Whether it may turn candidates away: not after a pause, until a quorum was heard again. */
   get trustsItself(): boolean {
     return !this.#suspected;
@@ -61,6 +78,7 @@ export class Leader {
   /** @returns false when no quorum was heard for an election timeout: the office is lost. */
   tick(): boolean {
     const { electionTicks, heartbeatTicks } = this.#state.config;
+    this.#replication.tick();
     this.#transferElapsed++;
     if (this.#transferElapsed >= electionTicks) this.#transferee = NO_NODE;
     this.#checkQuorumElapsed++;
@@ -83,12 +101,19 @@ export class Leader {
     return { kind: "appended", index: this.#append("normal", data), term: this.#state.term };
   }
 
+  changeMembership(target: Membership): ChangeResult {
+    if (this.#transferee !== NO_NODE) return { kind: "refused", reason: "transferring" };
+    const plan = planChange(this.#state, this.#replication, target);
+    if (plan.kind === "refused") return plan;
+    return { kind: "appended", index: this.#appendConfig(plan.data), term: this.#state.term };
+  }
+
   read(requester: NodeId, context: number): void {
     if (!this.#reads.add({ requester, context })) this.#state.answerRead(requester, context, null);
   }
 
   transfer(to: NodeId): boolean {
-    if (to === this.#state.id || !this.#state.members.isVoter(to)) return false;
+    if (to === this.#state.id || !this.#state.members.membership.voters.includes(to)) return false;
     if (this.#transferee !== NO_NODE) return this.#transferee === to;
     this.#transferee = to;
     this.#transferElapsed = 0;
@@ -123,6 +148,18 @@ export class Leader {
     if (index <= log.commit || log.termAt(index) !== term) return;
     this.#uncommittedBytes -= log.bytesBetween(log.commit + 1, index);
     log.commitTo(index);
+    const { configuration } = log;
+    if (configuration.index > index || configuration.membership.outgoing === undefined) return;
+    this.#appendConfig(leaveJoint(configuration.membership));
+    // Its own disk, and a majority of one, may be all that it takes.
+    this.advanceCommit();
+  }
+
+  /** Last words of a leader that a change removed: what is committed, and who should lead now (thesis 4.2.2). */
+  sayFarewell(): void {
+    this.#replication.flush();
+    const heir = this.#replication.bestHeir();
+    if (heir !== NO_NODE) this.#state.send(heir, { kind: "timeout-now" });
   }
 
   /** Puts everything that is due into the outbox. */
@@ -154,6 +191,12 @@ export class Leader {
     const index = log.lastIndex + 1;
     log.appendOwn({ index, term, kind, data });
     this.#uncommittedBytes += data.length;
+    return index;
+  }
+
+  #appendConfig(data: Uint8Array): LogIndex {
+    const index = this.#append("config", data);
+    this.#replication.followMembership(index);
     return index;
   }
 

@@ -8,7 +8,7 @@ import { RaftLog } from "./log.ts";
 
 const membership = { voters: [1], learners: [] };
 const meta = (index: number, term: number): SnapshotMeta => ({ index, term, membership });
-const logOf = (...terms: number[]) => new RaftLog(null, logOfTerms(terms).entries, 0);
+const logOf = (...terms: number[]) => new RaftLog(null, logOfTerms(terms).entries, 0, membership);
 const entriesFrom = (index: number, ...terms: number[]): readonly Entry[] =>
   terms.map((term, i) => ({ index: index + i, term, kind: "normal", data: new Uint8Array(10) }));
 const terms = (log: RaftLog) =>
@@ -51,14 +51,14 @@ test("stableTo() does not count a write that was replaced while it was under way
 });
 
 test("slice() stops before the limit, but the first entry always comes", () => {
-  const log = new RaftLog(null, entriesFrom(1, 1, 1, 1, 1), 0);
+  const log = new RaftLog(null, entriesFrom(1, 1, 1, 1, 1), 0, membership);
   expect(log.slice(1, 4, 25)).toHaveLength(2);
   expect(log.slice(2, 4, 1)).toHaveLength(1);
   expect(log.slice(1, 4, 1_000)).toHaveLength(4);
 });
 
 test("compact() keeps the rest, the bytes and the term right before it", () => {
-  const log = new RaftLog(null, entriesFrom(1, 1, 2, 2, 3), 3);
+  const log = new RaftLog(null, entriesFrom(1, 1, 2, 2, 3), 3, membership);
   log.appliedTo(3);
   log.compact(2, meta(3, 2));
   expect([log.firstIndex, log.lastIndex, log.entryBytes, log.termAt(2), log.termAt(1)]).toEqual([3, 4, 20, 2, null]);
@@ -84,12 +84,12 @@ test("restore() leaves nothing of the old log, and nothing to apply until it is 
 });
 
 test("a start with a commit index beyond the log believes the log", () => {
-  const log = new RaftLog(null, entriesFrom(1, 1, 1), 7);
+  const log = new RaftLog(null, entriesFrom(1, 1, 1), 7, membership);
   expect(log.commit).toBe(2);
 });
 
 test("a start tolerates entries that the snapshot covers", () => {
-  const log = new RaftLog(meta(2, 1), entriesFrom(1, 1, 1, 1), 0);
+  const log = new RaftLog(meta(2, 1), entriesFrom(1, 1, 1, 1), 0, membership);
   expect([log.firstIndex, log.lastIndex, log.commit, log.applied]).toEqual([3, 3, 2, 2]);
 });
 

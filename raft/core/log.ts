@@ -19,7 +19,8 @@
  * @module
  */
 import { assert } from "../assert.ts";
-import type { Entry, LogIndex, SnapshotMeta, Term } from "../types.ts";
+import type { Configuration, Entry, LogIndex, Membership, SnapshotMeta, Term } from "../types.ts";
+import { Configurations } from "./configurations.ts";
 
 export class RaftLog {
   #entries: Entry[] = [];
@@ -34,9 +35,12 @@ export class RaftLog {
   #snapshot: SnapshotMeta | null;
   #pendingSnapshot: SnapshotMeta | null = null;
   #pendingHandedOut = false;
+  readonly #configurations: Configurations;
 
-  constructor(snapshot: SnapshotMeta | null, entries: readonly Entry[], commit: LogIndex) {
+  /** @param bootstrap In force where neither snapshot nor entries name a membership. */
+  constructor(snapshot: SnapshotMeta | null, entries: readonly Entry[], commit: LogIndex, bootstrap: Membership) {
     this.#snapshot = snapshot;
+    this.#configurations = new Configurations(snapshot ?? { index: 0, membership: bootstrap });
     this.#offset = snapshot?.index ?? 0;
     this.#offsetTerm = snapshot?.term ?? 0;
     this.#push(entries.filter((entry) => entry.index > this.#offset));
@@ -79,6 +83,15 @@ export class RaftLog {
   /** A received snapshot that the caller has not installed yet. */
   get pendingSnapshot(): SnapshotMeta | null {
     return this.#pendingSnapshot;
+  }
+
+  /** Membership in force: the newest in the log. */
+  get configuration(): Configuration {
+    return this.#configurations.latest;
+  }
+  /** The newest membership that can not be taken back any more. */
+  get committedConfiguration(): Configuration {
+    return this.#configurations.upTo(this.#commit);
   }
 
   /** Whether appends have to wait: a Ready never carries a snapshot together with entries behind it. */
@@ -195,6 +208,7 @@ export class RaftLog {
     this.#unstableBytes = 0;
     this.#offset = snapshot.index;
     this.#offsetTerm = snapshot.term;
+    this.#configurations.restored(snapshot);
     this.#stable = snapshot.index;
     this.#commit = snapshot.index;
     this.#snapshot = snapshot;
@@ -228,6 +242,7 @@ export class RaftLog {
     this.#entries = this.#entries.slice(index - this.#offset);
     this.#offset = index;
     this.#offsetTerm = term;
+    this.#configurations.compactedTo(index);
   }
 
   #range(from: LogIndex, to: LogIndex): readonly Entry[] {
@@ -239,6 +254,7 @@ export class RaftLog {
       assert(entry.index === this.lastIndex + 1, `entry ${entry.index} follows ${this.lastIndex}`);
       assert(entry.term >= this.lastTerm, `term ${entry.term} of entry ${entry.index} is not below ${this.lastTerm}`);
       this.#entries.push(entry);
+      this.#configurations.appended(entry);
       this.#entryBytes += entry.data.length;
       this.#unstableBytes += entry.data.length;
     }
@@ -249,6 +265,7 @@ export class RaftLog {
     this.#entryBytes -= this.bytesBetween(index, this.lastIndex);
     this.#unstableBytes -= this.bytesBetween(Math.max(index, this.#stable + 1), this.lastIndex);
     this.#entries.length = index - this.#offset - 1;
+    this.#configurations.truncatedFrom(index);
     this.#stable = Math.min(this.#stable, index - 1);
   }
 }

@@ -35,6 +35,8 @@ export class Progress {
   sentCommit: LogIndex = 0;
   /** Heard from since the last check-quorum. */
   recentlyActive = false;
+  /** Heard from in the period before the last check-quorum. */
+  #wasActive = false;
   /** Ask for a sign of agreement even when there is nothing new: an append may have been lost. */
   nudged = false;
   /** In `snapshot`: the index that it stands for. */
@@ -59,6 +61,11 @@ export class Progress {
     if (this.mode === "probe") return this.#awaitsProbeReply;
     if (this.mode === "snapshot") return true;
     return this.#flights.length >= this.#maxMessages || this.#flightBytes >= this.#maxBytes;
+  }
+
+  /** Heard from for an election timeout or two. */
+  get isAlive(): boolean {
+    return this.recentlyActive || this.#wasActive;
   }
 
   becomeProbe(): void {
@@ -124,6 +131,18 @@ export class Progress {
   heard(): void {
     this.recentlyActive = true;
     this.#awaitsProbeReply = false;
+  }
+
+  /** A new period of check-quorum begins. */
+  periodEnded(): void {
+    this.#wasActive = this.recentlyActive;
+    this.recentlyActive = false;
+  }
+
+  /** Nothing that was heard counts any more. */
+  forgetActivity(): void {
+    this.recentlyActive = false;
+    this.#wasActive = false;
   }
 
   /** A full window whose replies were lost would never open again: the oldest flight counts as landed. */

@@ -19,6 +19,7 @@ import type {
   Entry,
   HardState,
   LogIndex,
+  Membership,
   Message,
   NodeId,
   Ready,
@@ -27,15 +28,14 @@ import type {
   SoftState,
   Term,
 } from "../types.ts";
-import type { ProposeResult } from "./leader.ts";
+import type { ChangeResult, ProposeResult } from "./leader.ts";
 import { RaftLog } from "./log.ts";
-import { Members } from "./membership.ts";
 import { Roles } from "./roles.ts";
 import { SharedState } from "./state.ts";
 import type { CoreStatus } from "./status.ts";
 import { describe } from "./status.ts";
 
-export type { ProposeResult } from "./leader.ts";
+export type { ChangeResult, ProposeResult } from "./leader.ts";
 export type { CoreStatus, PeerStatus } from "./status.ts";
 
 /** What a start finds on disk; entries at or below the snapshot are tolerated and ignored. */
@@ -55,11 +55,10 @@ export class RaftCore {
 
   constructor(config: CoreConfig, start: StartState) {
     checkConfig(config);
-    this.#log = new RaftLog(start.snapshot, start.entries, start.hardState.commit);
-    const members = new Members(config.id, start.snapshot?.membership ?? config.membership);
+    this.#log = new RaftLog(start.snapshot, start.entries, start.hardState.commit, config.membership);
     const { term, vote } = start.hardState;
     assert(this.#log.lastTerm <= term, `the log's last term ${this.#log.lastTerm} is not above the node's ${term}`);
-    this.#state = new SharedState(config, this.#log, members, term, vote);
+    this.#state = new SharedState(config, this.#log, term, vote);
     this.#roles = new Roles(this.#state);
     this.#handedSoft = this.#softState();
     this.#handedHard = start.hardState;
@@ -87,6 +86,10 @@ export class RaftCore {
   get lastIndex(): LogIndex {
     return this.#log.lastIndex;
   }
+  /** In force: the newest in the log, committed or not. */
+  get membership(): Membership {
+    return this.#log.configuration.membership;
+  }
   /** Bytes of data in the entries held in memory, from firstIndex to lastIndex. */
   get entryBytes(): number {
     return this.#log.entryBytes;
@@ -108,6 +111,11 @@ export class RaftCore {
 
   propose(data: Uint8Array): ProposeResult {
     return this.#roles.leadership?.propose(data) ?? { kind: "refused", reason: "not-leader" };
+  }
+
+  /** Begins a change of membership: to these voters and learners, through a joint membership where that takes one. */
+  changeMembership(target: Membership): ChangeResult {
+    return this.#roles.leadership?.changeMembership(target) ?? { kind: "refused", reason: "not-leader" };
   }
 
   /** Asks for an index that is safe to read at; the answer comes in Ready.readStates, with this context. */
@@ -197,6 +205,7 @@ export class RaftCore {
     const firstMissing = entriesWritten ? undefined : done.entries[0];
     this.#log.appliedTo(Math.min(applied, firstMissing === undefined ? applied : firstMissing.index - 1));
     this.#roles.leadership?.advanceCommit();
+    this.#roles.retireIfRemoved();
     this.#roles.persisted(this.#handedHard);
   }
 
@@ -247,5 +256,6 @@ function checkConfig(config: CoreConfig): void {
   assert(config.electionTicks > config.heartbeatTicks, "electionTicks is above heartbeatTicks");
   assert(config.electionJitterTicks >= 0, "electionJitterTicks is not negative");
   assert(config.maxAppendBytes > 0 && config.maxCommittedBytes > 0, "byte limits are positive");
+  assert(config.promotionLagEntries >= 0, "promotionLagEntries is not negative");
   assert(config.maxInflightMessages > 0 && config.maxInflightBytes > 0, "the in-flight window is not empty");
 }

@@ -3,12 +3,15 @@
  *
  * Idea. Nothing is sent when something happens; `flush` looks at each follower's progress when a Ready is made and sends what is
  * due. So a hundred proposals that came in while the disk was busy leave as one append per follower.
+ * Whoever a change removes still gets the log until an election timeout after the change is committed: so it learns of it and does
+ * not go on asking for votes.
  *
  * Not here. What is committed (leader.ts); one follower's window (progress.ts).
  *
  * @module
  */
 import type { Entry, LogIndex, Message, NodeId } from "../types.ts";
+import { NO_NODE } from "../types.ts";
 import { Progress } from "./progress.ts";
 import { acknowledgedByQuorum, hasQuorum } from "./quorum.ts";
 import type { SharedState } from "./state.ts";
@@ -17,14 +20,37 @@ type AppendReply = Extract<Message, { readonly kind: "append-reply" }>;
 
 export class Replication {
   readonly #state: SharedState;
-  readonly #progress: ReadonlyMap<NodeId, Progress>;
+  readonly #progress = new Map<NodeId, Progress>();
+  /** Those whom a change removes, and how many ticks they have left once it is committed. */
+  readonly #leaving = new Map<NodeId, number>();
 
   constructor(state: SharedState) {
     this.#state = state;
-    const { maxInflightMessages, maxInflightBytes } = state.config;
-    const limits = { maxMessages: maxInflightMessages, maxBytes: maxInflightBytes };
-    const next = state.log.lastIndex + 1;
-    this.#progress = new Map(state.members.peers.map((peer) => [peer, new Progress(next, limits)]));
+    this.followMembership(state.log.lastIndex + 1);
+  }
+
+  /** Membership is another now: sends to whoever is new, from `next` on, and prepares to let go of whoever is no member any more. */
+  followMembership(next: LogIndex): void {
+    const { members, config } = this.#state;
+    const limits = { maxMessages: config.maxInflightMessages, maxBytes: config.maxInflightBytes };
+    for (const peer of members.peers) {
+      this.#leaving.delete(peer);
+      if (!this.#progress.has(peer)) this.#progress.set(peer, new Progress(next, limits));
+    }
+    for (const peer of this.#progress.keys()) {
+      if (!members.has(peer)) this.#leaving.set(peer, config.electionTicks);
+    }
+  }
+
+  tick(): void {
+    if (this.#state.log.configuration.index > this.#state.log.commit) return;
+    for (const [peer, ticksLeft] of this.#leaving) {
+      if (ticksLeft > 1) this.#leaving.set(peer, ticksLeft - 1);
+      else {
+        this.#leaving.delete(peer);
+        this.#progress.delete(peer);
+      }
+    }
   }
 
   get peers(): ReadonlyMap<NodeId, Progress> {
@@ -43,6 +69,21 @@ export class Replication {
     return this.#progress.get(peer)?.match === this.#state.log.lastIndex;
   }
 
+  /** Whether a quorum would hardly notice that it waits for this one, too. */
+  isCaughtUp(peer: NodeId): boolean {
+    const progress = this.#progress.get(peer);
+    if (progress?.mode !== "replicate" || !progress.isAlive || this.#leaving.has(peer)) return false;
+    return this.#state.log.lastIndex - progress.match <= this.#state.config.promotionLagEntries;
+  }
+
+  /** The voter that has most of the log, NO_NODE where there is none beside this node. */
+  bestHeir(): NodeId {
+    const matchOf = (node: NodeId) => this.#progress.get(node)?.match ?? 0;
+    const { membership } = this.#state.members;
+    const heirs = membership.voters.filter((node) => node !== this.#state.id);
+    return heirs.sort((one, other) => matchOf(other) - matchOf(one))[0] ?? NO_NODE;
+  }
+
   /** Whether a quorum was heard since the last call (thesis 6.2), this node included; starts the next period. */
   checkQuorum(): boolean {
     const { members, id } = this.#state;
@@ -50,12 +91,12 @@ export class Replication {
       members.voterSets,
       (node) => node === id || this.#progress.get(node)?.recentlyActive === true,
     );
-    this.forgetActivity();
+    for (const progress of this.#progress.values()) progress.periodEnded();
     return active;
   }
 
   forgetActivity(): void {
-    for (const progress of this.#progress.values()) progress.recentlyActive = false;
+    for (const progress of this.#progress.values()) progress.forgetActivity();
   }
 
   flush(): void {
@@ -135,7 +176,7 @@ export class Replication {
   /** Only to a follower that lives: the bytes of a snapshot are not spent on a dead one. */
   #offerSnapshot(peer: NodeId, progress: Progress): void {
     const { snapshot } = this.#state.log;
-    if (snapshot === null || !progress.recentlyActive) return;
+    if (snapshot === null || !progress.recentlyActive || this.#leaving.has(peer)) return;
     progress.becomeSnapshot(snapshot.index);
     this.#state.send(peer, { kind: "snapshot", snapshot });
   }

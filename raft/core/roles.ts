@@ -87,8 +87,8 @@ export class Roles {
   }
 
   step(message: Message): void {
-    const { id, term, members } = this.#state;
-    if (message.to !== id || !members.has(message.from) || message.from === id) return;
+    const { id, term } = this.#state;
+    if (message.to !== id || message.from === id || !this.#hears(message)) return;
     if (!isWellFormed(message)) {
       this.#state.protocolViolations++;
       return;
@@ -99,6 +99,22 @@ export class Roles {
     }
     if (message.term > term && !this.#admitHigherTerm(message)) return;
     this.#dispatch(message);
+    this.retireIfRemoved();
+  }
+
+  /** A leader that a committed change removed steps down (thesis 4.2.2). */
+  retireIfRemoved(): void {
+    if (this.#leadership?.isRemoved !== true) return;
+    this.#leadership.sayFarewell();
+    this.#becomeFollower(this.#state.term, NO_NODE);
+  }
+
+  /** A node may learn late that somebody is a member, so leaders and candidates are heard whoever they are (thesis 4.1); the transport
+   *  keeps strangers out. Answers are only expected from those whom this node asks. */
+  #hears(message: Message): boolean {
+    if (isLeaderMessage(message) || message.kind === "vote" || message.kind === "pre-vote") return true;
+    const { members, leader } = this.#state;
+    return members.has(message.from) || message.from === leader || this.#leadership?.peers.has(message.from) === true;
   }
 
   #dispatch(message: Message): void {

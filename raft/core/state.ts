@@ -12,7 +12,7 @@
 import type { CoreConfig, LogIndex, Message, NodeId, ReadState, Role, Term } from "../types.ts";
 import { NO_NODE } from "../types.ts";
 import type { RaftLog } from "./log.ts";
-import type { Members } from "./membership.ts";
+import { Members } from "./membership.ts";
 
 type WithoutEnvelope<M> = M extends Message ? Omit<M, "from" | "to" | "term"> : never;
 /** A message before it is addressed. */
@@ -21,7 +21,6 @@ export type Body = WithoutEnvelope<Message>;
 export class SharedState {
   readonly config: CoreConfig;
   readonly log: RaftLog;
-  members: Members;
   term: Term;
   vote: NodeId;
   role: Role = "follower";
@@ -30,11 +29,12 @@ export class SharedState {
   readStates: ReadState[] = [];
   /** Messages that no correct peer sends. The caller may watch it grow; nothing else happens to them. */
   protocolViolations = 0;
+  #members: Members;
 
-  constructor(config: CoreConfig, log: RaftLog, members: Members, term: Term, vote: NodeId) {
+  constructor(config: CoreConfig, log: RaftLog, term: Term, vote: NodeId) {
     this.config = config;
     this.log = log;
-    this.members = members;
+    this.#members = new Members(config.id, log.configuration.membership);
     this.term = term;
     this.vote = vote;
   }
@@ -43,9 +43,19 @@ export class SharedState {
     return this.config.id;
   }
 
-  /** Whether this node may stand for election. */
+  /** Who takes part by the newest membership in the log. */
+  get members(): Members {
+    const { membership } = this.log.configuration;
+    if (this.#members.membership !== membership) this.#members = new Members(this.id, membership);
+    return this.#members;
+  }
+
+  /** Whether this node may stand for election. One that is being removed may, until that is committed: its log may be the only
+   *  one that can win (thesis 4.2.2 and figure 4.6). Its own vote counts only where it is a voter. */
   get electable(): boolean {
-    return this.members.isVoter(this.id);
+    if (this.members.isVoter(this.id)) return true;
+    const { voters, outgoing } = this.log.committedConfiguration.membership;
+    return voters.includes(this.id) || outgoing?.includes(this.id) === true;
   }
 
   send(to: NodeId, body: Body, term: Term = this.term): void {

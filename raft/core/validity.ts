@@ -7,6 +7,7 @@
  * @module
  */
 import type { Entry, Message, SnapshotMeta, Term } from "../types.ts";
+import { decodeMembership } from "./config-entry.ts";
 import { membershipProblem } from "./membership.ts";
 
 /** No cluster counts so far. This node goes on counting from what it was told: it must not run out of safe integers. */
@@ -60,6 +61,7 @@ function isRun(entries: readonly Entry[], prevIndex: number, prevTerm: Term, mes
   let term = prevTerm;
   for (const entry of entries) {
     if (entry.index !== index + 1 || !isNumber(entry.term) || entry.term < Math.max(term, 1)) return false;
+    if (entry.kind === "config" && decodeMembership(entry.data) === null) return false;
     index = entry.index;
     term = entry.term;
   }

@@ -25,7 +25,14 @@ const entries = fc
 const snapshot: fc.Arbitrary<SnapshotMeta> = fc.record({
   index: id(),
   term: uint(),
-  membership: fc.record({ voters: fc.array(id(), { minLength: 1 }), learners: fc.array(id()) }),
+  membership: fc.record(
+    {
+      voters: fc.array(id(), { minLength: 1 }),
+      learners: fc.array(id()),
+      outgoing: fc.array(id(), { minLength: 1 }),
+    },
+    { requiredKeys: ["voters", "learners"] },
+  ),
 });
 
 const messages: fc.Arbitrary<Message> = fc.oneof(

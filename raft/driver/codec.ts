@@ -3,7 +3,7 @@
  *
  *     message   version u8, kind u8, crc32 u32 (of all that follows, seeded with the two before), from, to, term, then the fields of its kind
  *     entry     index, term, kind u8, data (length, bytes)
- *     snapshot  index, term, voters (count, ids), learners (count, ids)
+ *     snapshot  index, term, voters (count, ids), learners (count, ids); during a joint change also outgoing (count, ids)
  *
  * Idea. A version byte in front, a table from kind to number, unsigned varints. Decoding checks everything that the types
  * promise, so that the core never sees a value that its types forbid.
@@ -203,16 +203,21 @@ export function entryKindOf(number: number): EntryKind {
 export function writeSnapshotMeta(writer: ByteWriter, meta: SnapshotMeta): void {
   writer.uint(meta.index);
   writer.uint(meta.term);
-  for (const ids of [meta.membership.voters, meta.membership.learners]) {
+  const { voters, learners, outgoing } = meta.membership;
+  for (const ids of outgoing === undefined ? [voters, learners] : [voters, learners, outgoing]) {
     writer.uint(ids.length);
     for (const id of ids) writer.uint(id);
   }
 }
 
+/** The last thing in whatever carries it: what follows the learners is the outgoing half. */
 export function readSnapshotMeta(reader: ByteReader): SnapshotMeta {
   const [index, term, voters, learners] = [reader.uint(), reader.uint(), nodeIds(reader), nodeIds(reader)];
   if (index === 0 || voters.length === 0) throw new CodecError("a snapshot stands for nothing");
-  return { index, term, membership: { voters, learners } };
+  if (reader.left === 0) return { index, term, membership: { voters, learners } };
+  const outgoing = nodeIds(reader);
+  if (outgoing.length === 0) throw new CodecError("a joint membership has no outgoing voters");
+  return { index, term, membership: { voters, learners, outgoing } };
 }
 
 function nodeIds(reader: ByteReader): NodeId[] {

@@ -13,7 +13,8 @@ const MIB = 1024 * KIB;
 
 export interface RaftNodeConfig {
   readonly id: NodeId;
-  /** Who takes part when the disk knows of no membership yet; the same on every node. */
+  /** Who takes part while the disk knows of no membership: the same on every node that founds the cluster. Without voters: this
+   *  one joins, and learns it from the leader once it is a learner there. */
   readonly membership: Membership;
   /** How often the core's time moves on. Half a heartbeat, so that a heartbeat is late by at most 50 %. */
   readonly tickMs?: number;
@@ -39,6 +40,8 @@ export interface RaftNodeConfig {
   readonly maxInflightBytes?: number;
   /** What a leader without a quorum piles up in memory before it refuses. */
   readonly maxUncommittedBytes?: number;
+  /** A learner that lacks more is not made a voter. What a busy cluster writes in a tenth of a second. */
+  readonly promotionLagEntries?: number;
   /** Applied in one turn at most: some milliseconds of a state machine's work. */
   readonly maxCommittedBytes?: number;
 }
@@ -59,6 +62,7 @@ export const RAFT_DEFAULTS = {
   maxInflightMessages: 256,
   maxInflightBytes: 8 * MIB,
   maxUncommittedBytes: 16 * MIB,
+  promotionLagEntries: 1000,
   maxCommittedBytes: MIB,
 } as const;
 
@@ -93,6 +97,7 @@ export function coreConfigOf(config: ResolvedConfig, membership: Membership, ran
     maxInflightMessages: config.maxInflightMessages,
     maxInflightBytes: config.maxInflightBytes,
     maxUncommittedBytes: config.maxUncommittedBytes,
+    promotionLagEntries: config.promotionLagEntries,
     maxCommittedBytes: config.maxCommittedBytes,
     random,
   };

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { ChangeResult, ProposeResult } from "../core/raft-core.ts";
 import type { NodeId } from "../types.ts";
 
 /** Nothing was appended: the command may be sent to `leader`, or anywhere once one is known (0: nobody yet). */
@@ -28,6 +29,14 @@ export type DropReason =
   | "too-much-uncommitted"
   /** Leadership is being handed over; try again in a moment. */
   | "transferring"
+  /** A change of membership is not committed yet; try again when it is. */
+  | "change-in-flight"
+  /** Nothing of this leader's term is committed yet, so membership must not change; try again in a moment. */
+  | "not-ready"
+  /** A voter to be is no learner that has nearly all of the log: make it a learner first, and try again. */
+  | "learner-lags"
+  /** No voter, or a node named twice. */
+  | "invalid-membership"
   /** This node's disk takes no more entries. */
   | "disk-full"
   /** The command is larger than maxEntryBytes. */
@@ -49,6 +58,46 @@ export class DroppedError extends Error {
     super(message);
     this.name = "DroppedError";
     this.reason = reason;
+  }
+}
+
+/** What the core's refusal of a proposal means to the caller. */
+export function proposeRefusal(reason: Extract<ProposeResult, { kind: "refused" }>["reason"], leader: NodeId): Error {
+  switch (reason) {
+    case "not-leader":
+      return new NotLeaderError(leader);
+    case "too-much-uncommitted":
+      return new DroppedError(reason, "Propose: too many bytes wait for a quorum, try again later");
+    case "transferring":
+      return new DroppedError(reason, "Propose: leadership is being handed over, try again in a moment");
+  }
+}
+
+type Refused = Extract<ChangeResult, { kind: "refused" }>;
+
+/** The same for a change of membership; asking for what is in force already is none. */
+export function changeRefusal(
+  refused: Refused & { reason: Exclude<Refused["reason"], "no-change"> },
+  leader: NodeId,
+): Error {
+  const { reason, node } = refused;
+  const attempt = "Change the membership";
+  switch (reason) {
+    case "not-leader":
+      return new NotLeaderError(leader);
+    case "transferring":
+      return new DroppedError(reason, `${attempt}: leadership is being handed over, try again in a moment`);
+    case "change-in-flight":
+      return new DroppedError(reason, `${attempt}: another change is under way, try again when it is committed`);
+    case "not-ready":
+      return new DroppedError(reason, `${attempt}: this leader has just been elected, try again in a moment`);
+    case "learner-lags":
+      return new DroppedError(
+        reason,
+        `${attempt}: node ${node} does not have the log, make it a learner first and try again when it has caught up`,
+      );
+    case "invalid-membership":
+      return new DroppedError(reason, `${attempt}: it needs a voter, and each node once`);
   }
 }
 

@@ -13,10 +13,11 @@
  * @module
  */
 import { RaftCore } from "../core/raft-core.ts";
-import type { SnapshotMeta, SoftState } from "../types.ts";
+import type { Configuration, SnapshotMeta, SoftState } from "../types.ts";
 import { type LogIndex, type Membership, type Message, NO_NODE, type NodeId, type Role, type Term } from "../types.ts";
+import { Changes } from "./changes.ts";
 import { coreConfigOf, type RaftNodeConfig, type ResolvedConfig, resolveConfig } from "./config.ts";
-import { DroppedError, NotLeaderError } from "./errors.ts";
+import { changeRefusal, DroppedError, proposeRefusal } from "./errors.ts";
 import type { Clock, LogStorage, RaftLog, StateMachine, Transport } from "./ports.ts";
 import { Proposals } from "./proposals.ts";
 import { Reads } from "./reads.ts";
@@ -57,6 +58,7 @@ export interface RaftStatus {
   readonly firstIndex: LogIndex;
   readonly lastIndex: LogIndex;
   readonly snapshotIndex: LogIndex;
+  /** Applied here; the core's may be newer. */
   readonly membership: Membership;
   readonly diskFull: boolean;
   readonly pendingProposals: number;
@@ -76,6 +78,7 @@ export class RaftNode {
   readonly #reads: Reads;
   readonly #ticker: Ticker;
   readonly #succession: Succession;
+  readonly #changes: Changes;
   readonly #listeners = new Set<(state: SoftState) => void>();
   #transfers: readonly Transfer[] = [];
   #state: { readonly core: RaftCore; readonly loop: ReadyLoop } | null = null;
@@ -88,6 +91,7 @@ export class RaftNode {
     this.#ports = ports;
     const { clock, random } = ports;
     this.#proposals = new Proposals(clock);
+    this.#changes = new Changes(clock);
     this.#reads = new Reads({
       clock,
       random,
@@ -132,7 +136,7 @@ export class RaftNode {
     });
     this.#stillWanted();
     this.#ticker.start();
-    if (membership.voters.length === 1 && membership.voters[0] === this.id) loop.input(() => core.campaign());
+    if (isOnlyVoter(this.id, core.membership)) loop.input(() => core.campaign());
   }
 
   /** Appends a command and resolves with what apply() returned for it on this node. Refusals: errors.ts. */
@@ -143,15 +147,40 @@ export class RaftNode {
     if (data.length > maxEntryBytes) {
       throw new DroppedError("too-large", `Propose: ${data.length} bytes are more than the ${maxEntryBytes} allowed`);
     }
-    if (loop.diskFull && core.role === "leader") {
-      throw new DroppedError("disk-full", "Propose: the leader's disk is full, make room for its data directory");
-    }
+    refuseWhenFull("Propose", core, loop);
     const outcome = core.propose(data);
-    if (outcome.kind === "refused") throw refusal(outcome.reason, core.leader);
+    if (outcome.kind === "refused") throw proposeRefusal(outcome.reason, core.leader);
     loop.wake();
     const timeoutMs = options.timeoutMs ?? this.#config.requestTimeoutMs;
     // The machine's own result: only the caller, who wrote the command and the machine, knows its type.
     return (await this.#proposals.wait(outcome.index, outcome.term, timeoutMs, options.signal)) as T;
+  }
+
+  /**
+   * Makes these nodes the voters and learners of the cluster; resolves when that is applied here. What takes a joint membership
+   * goes through one by itself. A new voter must be a learner that has caught up. The caller sees to it that the transport knows
+   * the new members' addresses, and that every member runs a release that reads `config` entries.
+   */
+  async changeMembership(target: Membership, options: WaitOptions = {}): Promise<void> {
+    const { core, loop } = this.#running("Change the membership");
+    if (options.signal?.aborted) throw new DroppedError("aborted", "Change the membership: the caller went away");
+    refuseWhenFull("Change the membership", core, loop);
+    const outcome = core.changeMembership(target);
+    if (outcome.kind === "refused") {
+      const { reason } = outcome;
+      if (reason === "no-change") return;
+      throw changeRefusal({ ...outcome, reason }, core.leader);
+    }
+    loop.wake();
+    const endsAt = this.#ports.clock.now() + (options.timeoutMs ?? this.#config.requestTimeoutMs);
+    const timeoutMs = () => Math.max(0, endsAt - this.#ports.clock.now());
+    await this.#proposals.wait(outcome.index, outcome.term, timeoutMs(), options.signal);
+    if (loop.membership.outgoing !== undefined) await this.#changes.left(timeoutMs(), options.signal);
+  }
+
+  /** Called when another membership is applied here, also half of a joint change; must not throw. Returns how to end it. */
+  onMembership(listener: (configuration: Configuration) => void): () => void {
+    return this.#changes.onChange(listener);
   }
 
   /** A point at which a read is linearizable; resolves once this node's machine has reached it. */
@@ -259,6 +288,7 @@ export class RaftNode {
     this.#ticker.stop();
     this.#succession.end();
     this.#proposals.close();
+    this.#changes.close();
     this.#reads.close();
     for (const { waiter } of this.#transfers) waiter.resolve(false);
     this.#listeners.clear();
@@ -309,6 +339,7 @@ export class RaftNode {
       snapshot,
       membership,
       onSoftState: (state) => this.#softStateChanged(state),
+      onMembership: (applied) => this.#membershipChanged(applied),
       onFatal: (error) => this.#fatal(error),
     });
   }
@@ -338,6 +369,16 @@ export class RaftNode {
     this.#state?.loop.input((core) => core.suspect());
   }
 
+  #membershipChanged(configuration: Configuration): void {
+    const { voters, learners, outgoing } = configuration.membership;
+    this.#ports.log.notice("The cluster's membership changed", {
+      voters: voters.join(" "),
+      learners: learners.join(" "),
+      ...(outgoing === undefined ? {} : { outgoing: outgoing.join(" ") }),
+    });
+    this.#changes.applied(configuration);
+  }
+
   #softStateChanged(state: SoftState): void {
     if (state.leader !== NO_NODE) this.#succession.end();
     this.#reads.leaderChanged();
@@ -348,13 +389,11 @@ export class RaftNode {
   }
 }
 
-function refusal(reason: "not-leader" | "too-much-uncommitted" | "transferring", leader: NodeId): Error {
-  switch (reason) {
-    case "not-leader":
-      return new NotLeaderError(leader);
-    case "too-much-uncommitted":
-      return new DroppedError(reason, "Propose: too many bytes wait for a quorum, try again later");
-    case "transferring":
-      return new DroppedError(reason, "Propose: leadership is being handed over, try again in a moment");
-  }
+function isOnlyVoter(id: NodeId, { voters, outgoing }: Membership): boolean {
+  return voters.length === 1 && voters[0] === id && outgoing === undefined;
+}
+
+function refuseWhenFull(attempt: string, core: RaftCore, loop: ReadyLoop): void {
+  if (!loop.diskFull || core.role !== "leader") return;
+  throw new DroppedError("disk-full", `${attempt}: the leader's disk is full, make room for its data directory`);
 }

@@ -14,8 +14,10 @@
  *
  * @module
  */
+import { membershipOf } from "../core/config-entry.ts";
 import type { RaftCore } from "../core/raft-core.ts";
 import type {
+  Configuration,
   Entry,
   HardState,
   LogIndex,
@@ -61,6 +63,8 @@ export interface ReadyLoopOptions {
   readonly snapshot: SnapshotMeta | null;
   readonly membership: Membership;
   readonly onSoftState: (state: SoftState) => void;
+  /** Another membership is applied. */
+  readonly onMembership: (configuration: Configuration) => void;
   readonly onFatal: (error: Error) => void;
 }
 
@@ -108,6 +112,7 @@ export class ReadyLoop implements SnapshotLoop {
   get applied(): LogIndex {
     return this.#applied;
   }
+  /** Applied here: what a snapshot of the present state stands for. */
   get membership(): Membership {
     return this.#membership;
   }
@@ -277,7 +282,7 @@ export class ReadyLoop implements SnapshotLoop {
     await this.snapshots.install(meta, hardState);
     this.#hardState = hardState;
     this.#savedHardState = hardState;
-    this.#membership = meta.membership;
+    this.#joined(meta);
     this.#applied = meta.index;
     this.#appliedTerm = meta.term;
     this.#loggedFrom = meta.index;
@@ -341,11 +346,17 @@ export class ReadyLoop implements SnapshotLoop {
     for (const entry of committed) {
       if (entry.index >= firstMissing) break;
       const result = entry.kind === "normal" ? machine.apply(entry) : undefined;
+      if (entry.kind === "config") this.#joined({ index: entry.index, membership: membershipOf(entry) });
       this.#applied = entry.index;
       this.#appliedTerm = entry.term;
       this.#loggedBytes += entry.data.length;
       proposals.applied(entry, result);
     }
+  }
+
+  #joined({ index, membership }: Configuration): void {
+    this.#membership = membership;
+    this.#options.onMembership({ index, membership });
   }
 
   #snapshotIfDue(): void {

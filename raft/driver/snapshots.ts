@@ -16,6 +16,7 @@
  *
  * @module
  */
+import { isUnknown } from "../core/membership.ts";
 import type { HardState, LogIndex, Message, NodeId, SnapshotMeta, Term } from "../types.ts";
 import {
   type Clock,
@@ -103,9 +104,11 @@ export class Snapshots {
     this.#taking = taking;
     this.#options.loop.between(() => {
       const meta = this.#options.loop.position();
-      if (meta.index <= this.#index || taking.cancelled) {
+      // A newcomer does not know yet who takes part: its snapshot would not say either.
+      const isPossible = !taking.cancelled && !isUnknown(meta.membership);
+      if (meta.index <= this.#index || !isPossible) {
         this.#taking = null;
-        resolve(!taking.cancelled);
+        resolve(isPossible);
         return;
       }
       this.#run(this.#write(meta, this.#options.machine.snapshot(), taking));

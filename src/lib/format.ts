@@ -9,6 +9,10 @@
  *
  *   level   commands   results   snapshot   leader calls   peer calls   raft   records
  *   1       1          1         1          1              1            1      1
+ *   2       1          1         1          1              1            2      1
+ *
+ * Level 2 knows raft's `config` entries, and a snapshot's outgoing half of a joint membership. Level 1 passes over such entries, so
+ * membership must not change before the cluster's level is 2.
  *
  * Rules for whoever changes a format.
  * - A new kind of command, or field that must survive a rewrite, is a new level: add a row, keep reading the rows before.
@@ -23,7 +27,7 @@
 import { VERSION } from "./version.ts";
 
 /** The newest level that this release reads. */
-export const FORMAT_LEVEL = 1;
+export const FORMAT_LEVEL = 2;
 
 /** The level of a release that announces none: every release reads it. */
 export const FIRST_LEVEL = 1;

@@ -15,6 +15,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { openSqliteLog } from "#raft/adapters";
 import { decodeHello, encodeHello, PROTOCOL_VERSION } from "../../raft/adapters/frames.ts";
+import { encodeMembership } from "../../raft/core/config-entry.ts";
 import { decodeMessage, encodeMessage } from "../../raft/driver/codec.ts";
 import type { Message } from "../../raft/types.ts";
 import { FORMAT_LEVEL } from "../../src/lib/format.ts";
@@ -123,6 +124,22 @@ const MESSAGES: readonly Message[] = [
   { kind: "timeout-now", ...from },
 ];
 
+const configAppend: Message = {
+  kind: "append",
+  ...from,
+  prevIndex: 5,
+  prevTerm: 2,
+  commit: 4,
+  entries: [
+    { index: 6, term: 3, kind: "config", data: encodeMembership({ voters: [1, 2], learners: [3], outgoing: [1] }) },
+  ],
+};
+const jointSnapshot: Message = {
+  kind: "snapshot",
+  ...from,
+  snapshot: { index: 5, term: 2, membership: { voters: [1, 2], learners: [3], outgoing: [1] } },
+};
+
 function snapshotBytes(): Uint8Array {
   const store = new Store();
   store.apply({ kind: "lease-grant", id: 5, ttlMs: 4_000 });
@@ -182,6 +199,8 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
   ...Object.fromEntries(
     MESSAGES.map((message) => [`raft ${message.kind}`, { bytes: encodeMessage(message), read: decodeMessage }]),
   ),
+  "raft append of a config entry": { bytes: encodeMessage(configAppend), read: decodeMessage },
+  "raft snapshot of a joint membership": { bytes: encodeMessage(jointSnapshot), read: decodeMessage },
   "raft hello": { bytes: encodeHello(hello), read: decodeHello },
   "call hello": {
     bytes: encodeFrame("hello", 0, encodeFields({ cluster: "c1", version: String(CALL_VERSION) })),

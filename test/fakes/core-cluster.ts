@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { membershipOf } from "../../raft/core/config-entry.ts";
 import type { StartState } from "../../raft/core/raft-core.ts";
 import { RaftCore } from "../../raft/core/raft-core.ts";
 import type { CoreConfig, Entry, LogIndex, Membership, Message, NodeId, ReadState, Ready } from "../../raft/types.ts";
@@ -28,6 +29,7 @@ export const CORE_DEFAULTS: Omit<CoreConfig, "id" | "membership"> = {
   maxInflightMessages: 16,
   maxInflightBytes: 100_000,
   maxUncommittedBytes: 100_000,
+  promotionLagEntries: 10,
   maxCommittedBytes: 100_000,
   random: () => 0,
 };
@@ -39,6 +41,8 @@ export class CoreNode {
   /** The state machine: every proposal applied, in order. */
   applied: string[];
   readStates: ReadState[] = [];
+  /** Who takes part, as far as applied. */
+  membership: Membership;
   /** Every entry applied in this process life, so that checks can see indexes and terms. */
   history: Entry[] = [];
   readonly #cluster: CoreCluster;
@@ -48,6 +52,7 @@ export class CoreNode {
     this.config = config;
     this.disk = disk ?? { hardState: { term: 0, vote: 0, commit: 0 }, snapshot: null, entries: [] };
     this.applied = [...cluster.stateAt(this.disk.snapshot?.index ?? 0)];
+    this.membership = this.disk.snapshot?.membership ?? config.membership;
     this.core = new RaftCore(config, this.disk);
   }
 
@@ -70,9 +75,13 @@ export class CoreNode {
 
   /** Duty 3. */
   apply(ready: Ready): void {
-    if (ready.snapshot !== null) this.applied = [...this.#cluster.stateAt(ready.snapshot.index)];
+    if (ready.snapshot !== null) {
+      this.applied = [...this.#cluster.stateAt(ready.snapshot.index)];
+      this.membership = ready.snapshot.membership;
+    }
     for (const entry of ready.committed) {
       if (entry.kind === "normal") this.applied.push(decode(entry.data));
+      if (entry.kind === "config") this.membership = membershipOf(entry);
       this.history.push(entry);
       this.#cluster.remember(entry.index, this.applied);
     }
@@ -94,7 +103,7 @@ export class CoreNode {
   compact(index: LogIndex = this.core.applied): void {
     const at = this.core.applied;
     const term = this.#cluster.termOf(this, at);
-    const snapshot = { index: at, term, membership: this.core.status().membership };
+    const snapshot = { index: at, term, membership: this.membership };
     this.core.compact(index, snapshot);
     this.disk = { ...this.disk, snapshot, entries: this.disk.entries.filter((entry) => entry.index > index) };
   }
@@ -104,6 +113,7 @@ export class CoreNode {
     this.readStates = [];
     this.history = [];
     this.applied = [...this.#cluster.stateAt(this.disk.snapshot?.index ?? 0)];
+    this.membership = this.disk.snapshot?.membership ?? this.config.membership;
     this.core = new RaftCore(this.config, this.disk);
   }
 }
@@ -115,9 +125,12 @@ export class CoreCluster {
   /** Links that lose everything, as "from->to". */
   readonly cut = new Set<string>();
   /** What the machine held after each index; all nodes agree on it, or a check fails. */
+  /** What its nodes were made with, for those who join. */
+  readonly options: Partial<CoreConfig>;
   readonly #states = new Map<LogIndex, readonly string[]>([[0, []]]);
 
   constructor(membership: Membership, options: Partial<CoreConfig> = {}) {
+    this.options = options;
     for (const id of [...membership.voters, ...membership.learners]) this.add(id, membership, options);
   }
 

@@ -5,14 +5,24 @@
  *
  * @module
  */
+import { membershipOf } from "../../raft/core/config-entry.ts";
 import type { CoreStatus, PeerStatus } from "../../raft/core/raft-core.ts";
-import type { Entry, Message, Ready } from "../../raft/types.ts";
+import type { Entry, Membership, Message, Ready } from "../../raft/types.ts";
 import { decode } from "./core-cluster.ts";
 
 export function printEntry(entry: Entry): string {
+  if (entry.kind === "config") return `${entry.index}/${entry.term} config ${printMembership(membershipOf(entry))}`;
   const text = decode(entry.data);
   const data = text.length > 16 ? `${text.length} bytes` : `"${text}"`;
   return `${entry.index}/${entry.term} ${entry.kind === "normal" ? data : entry.kind}`;
+}
+
+/** "1 2 3 learners 4 outgoing 1 2" */
+function printMembership({ voters, learners, outgoing }: Membership): string {
+  const parts = [voters.join(" ")];
+  if (learners.length > 0) parts.push(`learners ${learners.join(" ")}`);
+  if (outgoing !== undefined) parts.push(`outgoing ${outgoing.join(" ")}`);
+  return parts.join(" ");
 }
 
 function printEntries(entries: readonly Entry[]): string {

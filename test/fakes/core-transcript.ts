@@ -10,14 +10,16 @@
  * Idea. The file is its own expectation: replay() drops the output lines, runs the commands again and writes the whole
  * text anew. A test compares; regenerating means to save the new text and to read the difference.
  *
- * Commands: nodes, campaign, tick, propose, read, transfer, work, ready, advance, deliver, drop, settle, isolate, heal, status,
+ * Commands: nodes, campaign, tick, propose, change, join, read, transfer, work, ready, advance, deliver, drop, settle, isolate, heal, status,
  * messages, compact, restart, suspect, unreachable, snapshot-sent, inject. What they take is said at each below.
  *
  * @module
  */
-import type { CoreConfig, Message, NodeId, Ready } from "../../raft/types.ts";
+import type { CoreConfig, Membership, Message, NodeId, Ready } from "../../raft/types.ts";
 import { CoreCluster, encode, logOfTerms } from "./core-cluster.ts";
 import { printMessage, printReady, printStatus } from "./core-print.ts";
+
+const NOBODY: Membership = { voters: [], learners: [] };
 
 type Command = (words: readonly string[]) => readonly string[];
 
@@ -44,6 +46,10 @@ class TranscriptRun {
     tick: ([which, times]) => this.#tick(which, Number(times ?? 1)),
     /** propose 1 text, propose 1 *300: as many bytes */
     propose: ([node, text]) => this.#propose(number(node), text ?? ""),
+    /** change 1 to 1 2 3 [learners 4] */
+    change: ([node, , ...words]) => this.#change(number(node), membershipOf(words)),
+    /** join 4: a node that was told nothing */
+    join: ([node]) => this.#quiet(() => this.#cluster.add(number(node), NOBODY, this.#cluster.options)),
     read: ([node, context]) => [this.#cluster.core(number(node)).readIndex(number(context))],
     transfer: ([node, to]) => [this.#cluster.core(number(node)).transferLeader(number(to)) ? "begun" : "refused"],
     work: ([node]) => this.#work(number(node)),
@@ -87,12 +93,15 @@ class TranscriptRun {
       const [key, value] = word.split("=");
       options[key ?? ""] = number(value);
     }
-    const ids = words.filter((word) => !word.includes("="));
-    const split = ids.indexOf("learners");
-    const voters = (split < 0 ? ids : ids.slice(0, split)).map(number);
-    const learners = split < 0 ? [] : ids.slice(split + 1).map(number);
-    this.#cluster = new CoreCluster({ voters, learners }, options as Partial<CoreConfig>);
+    const membership = membershipOf(words.filter((word) => !word.includes("=")));
+    this.#cluster = new CoreCluster(membership, options as Partial<CoreConfig>);
     return [];
+  }
+
+  #change(id: NodeId, target: Membership): readonly string[] {
+    const result = this.#cluster.core(id).changeMembership(target);
+    if (result.kind === "appended") return [`appended ${result.index}/${result.term}`];
+    return [`refused: ${result.reason}${result.node === undefined ? "" : ` (node ${result.node})`}`];
   }
 
   #disk(id: NodeId, terms: string, term: number, commit: number): readonly string[] {
@@ -205,6 +214,13 @@ class TranscriptRun {
 /** A message as JSON, an entry's data as text. Nothing checks it: wrong ones are what transcripts are for. */
 function parseMessage(json: string): Message {
   return JSON.parse(json, (key, value: unknown) => (key === "data" ? encode(String(value)) : value)) as Message;
+}
+
+/** 1 2 3 [learners 4] */
+function membershipOf(words: readonly string[]): Membership {
+  const split = words.indexOf("learners");
+  const voters = (split < 0 ? words : words.slice(0, split)).map(number);
+  return { voters, learners: split < 0 ? [] : words.slice(split + 1).map(number) };
 }
 
 function number(word: string | undefined): number {

@@ -44,6 +44,7 @@ export function checkCore(steps: readonly Step[]): void {
       maxInflightMessages: 4,
       maxInflightBytes: 256,
       maxCommittedBytes: 64,
+      promotionLagEntries: 100,
       maxUncommittedBytes: 256,
       random: () => 0.5,
     },

@@ -7,7 +7,7 @@
  * @module
  */
 import { crc32 } from "node:zlib";
-import type { Entry, Message, NodeId, Term } from "#raft";
+import type { Configuration, Entry, Message, NodeId, Term } from "#raft";
 import type { MemoryDisk } from "../../fakes/memory-disk.ts";
 
 export class Violation extends Error {
@@ -25,6 +25,8 @@ export class Checkers {
   readonly #leaderOf = new Map<Term, NodeId>();
   readonly #entries = new Map<string, { readonly prevTerm: Term; readonly crc: number }>();
   readonly #applied = new Map<number, Applied>();
+  /** By rising index. */
+  readonly #memberships: { readonly index: number; readonly text: string }[] = [];
   #highestApplied = 0;
   #highestTerm = 0;
   /** Indexes of the commands alone, in order: what every machine's state is a prefix of. */
@@ -67,12 +69,12 @@ export class Checkers {
   }
 
   /** Leader completeness: a new leader's log holds everything that was committed before (thesis 3.6.3). */
-  elected(id: NodeId, term: Term, disk: MemoryDisk): void {
+  elected(id: NodeId, term: Term, disk: MemoryDisk, hadNoRoom: boolean): void {
     this.#leads(id, term);
     if (term < this.#highestTerm) return;
     this.#highestTerm = term;
-    // Its log is in its memory then; whatever is lost by it shows in what is applied.
-    if (disk.full) return;
+    // What found no room is in its memory only; whatever is lost by that shows in what is applied.
+    if (hadNoRoom) return;
     const base = disk.snapshot?.meta.index ?? 0;
     const terms = new Map(disk.entries.map((entry) => [entry.index, entry.term]));
     for (let index = base + 1; index <= this.#highestApplied; index++) {
@@ -111,6 +113,17 @@ export class Checkers {
         throw new Violation(`node ${id} holds "${text}" as command ${position}, applied was "${expected?.text}"`);
       }
     });
+  }
+
+  /** After the same entries every node knows the same members, whether it applied them or got a snapshot. */
+  membership(id: NodeId, { index, membership }: Configuration): void {
+    const text = JSON.stringify(membership);
+    const known = this.#memberships.findLast((earlier) => earlier.index <= index);
+    if (known?.text === text) return;
+    if (known?.index === index || this.#memberships.some((later) => later.index > index)) {
+      throw new Violation(`node ${id} has the membership ${text} after ${index}, others ${known?.text}`);
+    }
+    this.#memberships.push({ index, text });
   }
 
   #leads(id: NodeId, term: Term): void {

@@ -108,11 +108,13 @@ export class Clients {
     );
   }
 
-  /** After everything healed: what was acknowledged is there, once; what was refused or lost is nowhere. */
-  settle(): void {
+  /** After everything healed: what was acknowledged is there, once; what was refused or lost is nowhere. Whoever is no member any
+   *  more holds a part of it, but nothing else. */
+  settle(membership: readonly NodeId[]): void {
     const { members, checkers } = this.#options;
     for (const member of members) {
       checkers.state(member.id, member.commands);
+      if (!membership.includes(member.id)) continue;
       if (member.commands.length !== checkers.commands.length) {
         throw new Violation(
           `liveness: node ${member.id} holds ${member.commands.length} of ${checkers.commands.length} commands`,

@@ -51,6 +51,8 @@ export class Faults {
   /** Directed links that carry nothing: "from>to". */
   #cut = new Set<string>();
   #over = false;
+  /** Whether the membership changes in this seed. */
+  changing = false;
 
   constructor(options: FaultsOptions) {
     this.#options = options;
@@ -58,6 +60,40 @@ export class Faults {
 
   begin(): void {
     this.#next();
+    if (this.changing) this.#changeNext();
+  }
+
+  #changeNext(): void {
+    const { random, time } = this.#options;
+    time.after(random.between(100, 1500), () => {
+      if (this.#over) return;
+      this.#change();
+      this.#changeNext();
+    });
+  }
+
+  /** Any node in any place: most wishes are refused, since only learners that have the log become voters. */
+  #change(): void {
+    const { random, members, note } = this.#options;
+    const leaders = members.filter((member) => member.running && member.node?.role === "leader");
+    if (leaders.length === 0) return;
+    const { id, node } = random.pick(leaders);
+    if (node === null) return;
+    let { voters, learners } = node.status().membership;
+    for (let moves = random.pick([1, 1, 2, 3]); moves > 0; moves--) {
+      const moved = random.pick(members).id;
+      const isVoter = voters.includes(moved);
+      const isLearner = learners.includes(moved);
+      voters = voters.filter((other) => other !== moved);
+      learners = learners.filter((other) => other !== moved);
+      if (isLearner && random.chance(0.8)) voters = [...voters, moved];
+      else if (!isVoter || random.chance(0.3)) learners = [...learners, moved];
+    }
+    note(`change by ${id} to ${voters} learners ${learners}`);
+    node.changeMembership({ voters, learners }).then(
+      () => note(`changed to ${voters} learners ${learners}`),
+      (error: Error & { reason?: string }) => note(`change refused: ${error.reason ?? error.message}`),
+    );
   }
 
   /** Everything is repaired and stays so; what is lost is lost. */

@@ -172,6 +172,10 @@ export class Member {
     this.node = node;
     note(`start ${id}`);
     node.onChange((state) => this.#changed(state));
+    node.onMembership((configuration) => {
+      note(`membership ${id} ${JSON.stringify(configuration)}`);
+      checkers.membership(id, configuration);
+    });
     node.start().catch(fail);
   }
 
@@ -205,6 +209,8 @@ export class Member {
 
   #changed(state: SoftState): void {
     this.#options.note(`${state.role} ${this.id} term ${state.term} leader ${state.leader}`);
-    if (state.role === "leader") this.#options.checkers.elected(this.id, state.term, this.disk);
+    if (state.role !== "leader") return;
+    const hadNoRoom = this.disk.full || this.node?.status().diskFull === true;
+    this.#options.checkers.elected(this.id, state.term, this.disk, hadNoRoom);
   }
 }

@@ -7,7 +7,7 @@
  * @module
  */
 import { crc32 } from "node:zlib";
-import type { RaftNodeConfig } from "#raft";
+import type { Membership, NodeId, RaftNodeConfig } from "#raft";
 import { RaftNetwork } from "../../fakes/raft-network.ts";
 import { SeededRandom } from "../random.ts";
 import { VirtualTime } from "../virtual-time.ts";
@@ -19,6 +19,10 @@ import { Member } from "./member.ts";
 const FAULTS_MS = 20_000;
 const CALM_MS = 10_000;
 const CHECK_EVERY_MS = 500;
+/** In so many seeds the membership changes all the time, and these nodes wait to be taken in. */
+const CHANGING_CHANCE = 0.5;
+const NEWCOMERS: readonly NodeId[] = [11, 12, 13];
+const NOBODY: Membership = { voters: [], learners: [] };
 
 export interface SimulationResult {
   readonly seed: number;
@@ -54,6 +58,7 @@ class Simulation {
   #messages = 0;
   #elections = 0;
   #restores = 0;
+  #changes = 0;
   #violation: Error | null = null;
 
   constructor(seed: number, options: SimulationOptions) {
@@ -81,11 +86,15 @@ class Simulation {
     this.#clients = new Clients({ random: random.fork(), time, members, checkers: this.#checkers, note, fail });
     const config = drawConfig(random);
     this.#voters = config.membership.voters.length;
-    for (const id of [...config.membership.voters, ...config.membership.learners]) {
+    const newcomers = random.chance(CHANGING_CHANCE) ? NEWCOMERS : [];
+    const founders = [...config.membership.voters, ...config.membership.learners];
+    this.#checkers.membership(0, { index: 0, membership: config.membership });
+    this.#faults.changing = newcomers.length > 0;
+    for (const id of [...founders, ...newcomers]) {
       members.push(
         new Member({
           id,
-          config,
+          config: founders.includes(id) ? config : { ...config, membership: NOBODY },
           clock: time,
           random: random.fork(),
           network,
@@ -107,17 +116,24 @@ class Simulation {
     this.#faults.end();
     this.#runTo(FAULTS_MS + CALM_MS * 0.8);
     const before = this.#clients.counts.done;
+    const electionsBefore = this.#elections;
     this.#runTo(FAULTS_MS + CALM_MS * 0.9);
-    this.#guard(() => this.#expectProgress(before));
+    this.#guard(() => this.#expectProgress(before, electionsBefore));
     this.#clients.end();
     this.#runTo(FAULTS_MS + CALM_MS * 1.5);
-    this.#guard(() => this.#clients.settle());
+    this.#guard(() => this.#clients.settle(this.#membership()));
     return {
       seed: this.#seed,
       size: this.#voters,
       traceHash: this.#hash,
       violation: this.#violation,
-      counts: { ...this.#clients.counts, messages: this.#messages, leaders: this.#elections, restores: this.#restores },
+      counts: {
+        ...this.#clients.counts,
+        messages: this.#messages,
+        leaders: this.#elections,
+        restores: this.#restores,
+        changes: this.#changes,
+      },
     };
   }
 
@@ -130,16 +146,32 @@ class Simulation {
     }
   }
 
-  #expectProgress(doneBefore: number): void {
+  #expectProgress(doneBefore: number, electionsBefore: number): void {
     if (this.#violation !== null) return;
     const leaders = this.#members.filter((member) => member.node?.role === "leader");
     if (leaders.length !== 1) throw new Violation(`liveness: ${leaders.length} nodes lead in calm times`);
+    const [leader] = leaders;
+    const { membership } = leader?.node?.status() ?? { membership: NOBODY };
+    if (membership.outgoing !== undefined)
+      throw new Violation("liveness: a joint membership is in force in calm times");
+    if (leader !== undefined && !membership.voters.includes(leader.id)) {
+      throw new Violation(`membership: node ${leader.id} leads in calm times and is no voter`);
+    }
+    if (this.#elections > electionsBefore) throw new Violation("disturbance: leaders change in calm times");
     if (this.#clients.counts.done <= doneBefore) throw new Violation("liveness: nothing is acknowledged in calm times");
+  }
+
+  /** In force at the end: what whoever leads has applied. */
+  #membership(): readonly NodeId[] {
+    const leader = this.#members.find((member) => member.node?.role === "leader");
+    const { voters, learners } = leader?.node?.status().membership ?? NOBODY;
+    return [...voters, ...learners];
   }
 
   #note(line: string): void {
     if (line.startsWith("leader ")) this.#elections += 1;
     if (line.startsWith("restore ")) this.#restores += 1;
+    if (line.startsWith("membership ")) this.#changes += 1;
     this.#hash = crc32(`${this.#time.now()} ${line}`, this.#hash);
     this.#onLine?.(this.#time.now(), line);
   }
@@ -176,5 +208,6 @@ function drawConfig(random: SeededRandom): Omit<RaftNodeConfig, "id"> & Pick<Raf
     maxInflightBytes: random.pick([200, 1 << 20]),
     maxUncommittedBytes: random.pick([600, 1 << 20]),
     maxCommittedBytes: random.pick([100, 1 << 20]),
+    promotionLagEntries: 20,
   };
 }
