@@ -277,12 +277,31 @@ test("snapshotNow() drops the log, and a restart comes back from the snapshot", 
   expect(again.applied).toBe(node.applied);
 });
 
-test("leadership is handed over without an election timeout", async () => {
-  const { clock, leader, first } = await three();
+test("leadership is handed over within 100 ms, also under load, and proposals are refused with the reason meanwhile", async () => {
+  const { clock, leader, first, items } = await three();
+  const before = leader.propose(bytes("before"));
   const moved = leader.transferLeader(first.id);
-  await clock.advance(300);
+  const meanwhile = await outcome(leader.propose(bytes("meanwhile")));
+  expect((meanwhile as DroppedError).reason).toBe("transferring");
+  await clock.advance(100);
   expect(await moved).toBe(true);
   expect(first.role).toBe("leader");
+  const after = first.propose(bytes("after"));
+  await clock.advance(300);
+  await Promise.all([before, after]);
+  expect(items(first.id)).toEqual(["before", "after"]);
+});
+
+test("a hand-over to a member that is gone ends after an election timeout, and the leader goes on", async () => {
+  const { clock, leader, first, block } = await three();
+  block((from, to) => from === first.id || to === first.id);
+  const moved = leader.transferLeader(first.id);
+  await clock.advance(1100);
+  expect(await moved).toBe(false);
+  const proposed = leader.propose(bytes("x"));
+  await clock.advance(200);
+  await proposed;
+  expect(leader.role).toBe("leader");
 });
 
 test("when the leader's connections are reset another one leads well before an election timeout", async () => {
