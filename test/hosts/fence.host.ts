@@ -18,6 +18,14 @@ const FENCED = "held-strict.service";
 const FREE = "held-loosely.service";
 /** Lease 4 s, then 10 s until it surely has stopped (src/model/fence.ts); a start, and a busy machine. */
 const MOVED_MS = 22_000;
+/** Longer than the fence takes to fire unless it is put off: lease 4 s, slack 3 s. */
+const FENCE_MS = 9_000;
+const FULL_RUN: Readonly<Record<string, string>> = {
+  "no block left":
+    "mount -o remount,size=$(($(df -k --output=used /run | tail -1) + 64))k /run; cat /dev/zero > /run/fill; df -k /run",
+  "no inode left":
+    "mount -o remount,nr_inodes=$(($(df --output=iused /run | tail -1) + 8)) /run; mkdir /run/fill; i=0; while touch /run/fill/$i; do i=$((i+1)); done",
+};
 
 async function holderOf(cluster: Cluster, unit: string): Promise<Host> {
   return await eventually(`${unit} to run once`, 15_000, async () => {
@@ -87,6 +95,45 @@ hostSuite("Fence=strict", { hosts: 3 }, (suite) => {
     expect(timers.trim().split("\n").length).toBeLessThanOrEqual(2);
   });
 
+  // Early: once a machine was lost, fenced units wait elsewhere until it surely has stopped its own.
+  suite.case(
+    "a move that a rule asks for: started only when it has stopped, however long that takes",
+    async (cluster) => {
+      const [from, to] = cluster.hosts as [Host, Host];
+      await label(cluster, from);
+      const slow = `[Service]\nExecStart=/bin/sleep infinity\nExecStop=/bin/sleep 2\n`;
+      const text = `${slow}\n[X-Flt]\nFence=strict\nMachineMetadata=place=here\n`;
+      await from.mustFlt("destroy", FENCED);
+      const [path = ""] = await writeUnits(from, { [FENCED]: text });
+      await from.mustFlt("start", path);
+      await waitActive(from, [FENCED], 15_000, (machine) => machine === from.machineId);
+      const begin = performance.now();
+      await label(cluster, to);
+      expect(await movesAfterStop(cluster, from)).toBe(to);
+      expect(performance.now() - begin).toBeGreaterThan(2_000);
+      expect(performance.now() - begin).toBeLessThan(6_000);
+      await from.mustFlt("destroy", FENCED);
+      const [plain = ""] = await writeUnits(from, { [FENCED]: sleeper(FENCED, "\n[X-Flt]\nFence=strict\n") });
+      await from.mustFlt("start", plain);
+      await settled(cluster);
+    },
+  );
+
+  for (const [what, fill] of Object.entries(FULL_RUN)) {
+    suite.case(`/run is full, ${what}: the timer is put off all the same, also by the next daemon`, async (cluster) => {
+      const holder = await holderOf(cluster, FENCED);
+      const before = await allWorkloads(cluster, "held-*.service");
+      await holder.run(["sh", "-c", fill]);
+      await sleep(FENCE_MS);
+      await holder.killDaemon();
+      await sleep(FENCE_MS);
+      await holder.mustRun(["sh", "-c", "rm -r /run/fill; mount -o remount,size=50%,nr_inodes=100k /run"]);
+      await cluster.ready(holder);
+      expect(await allWorkloads(cluster, "held-*.service")).toEqual(before);
+      expect(await holder.journal()).not.toContain("Units with Fence=strict were stopped");
+    });
+  }
+
   suite.case("a daemon that is killed and stays away: stopped there, then started elsewhere", async (cluster) => {
     const holder = await holderOf(cluster, FENCED);
     await killForGood(holder);
@@ -120,29 +167,6 @@ hostSuite("Fence=strict", { hosts: 3 }, (suite) => {
     await eventually("the unit to be back", 5_000, async () => (await runningOn(holder, FENCED)).length === 1);
     await settled(cluster);
   });
-
-  suite.case(
-    "a move that a rule asks for: started only when it has stopped, however long that takes",
-    async (cluster) => {
-      const [from, to] = cluster.hosts as [Host, Host];
-      await label(cluster, from);
-      const slow = `[Service]\nExecStart=/bin/sleep infinity\nExecStop=/bin/sleep 2\n`;
-      const text = `${slow}\n[X-Flt]\nFence=strict\nMachineMetadata=place=here\n`;
-      await from.mustFlt("destroy", FENCED);
-      const [path = ""] = await writeUnits(from, { [FENCED]: text });
-      await from.mustFlt("start", path);
-      await waitActive(from, [FENCED], 15_000, (machine) => machine === from.machineId);
-      const begin = performance.now();
-      await label(cluster, to);
-      expect(await movesAfterStop(cluster, from)).toBe(to);
-      expect(performance.now() - begin).toBeGreaterThan(2_000);
-      expect(performance.now() - begin).toBeLessThan(6_000);
-      await from.mustFlt("destroy", FENCED);
-      const [plain = ""] = await writeUnits(from, { [FENCED]: sleeper(FENCED, "\n[X-Flt]\nFence=strict\n") });
-      await from.mustFlt("start", plain);
-      await settled(cluster);
-    },
-  );
 
   suite.case("a daemon that is paused: stopped, then started elsewhere; it continues and obeys", async (cluster) => {
     const holder = await holderOf(cluster, FENCED);

@@ -9,6 +9,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -18,6 +19,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Order, UnitManagerError } from "../unit-manager.ts";
+import { BusRefusal } from "./bus.ts";
 import { SystemdFence } from "./fence.ts";
 import { HOST_SCOPE } from "./scope.ts";
 import { UnitDirectory } from "./unit-directory.ts";
@@ -26,6 +28,8 @@ import { UnitDirectory } from "./unit-directory.ts";
 class Timers {
   readonly running = new Set<string>();
   failing: string | null = null;
+  /** No room for a timer while the folder of this path has a file. */
+  full: string | null = null;
 
   async call(_member: string, _signature: string, body: readonly unknown[]): Promise<readonly unknown[]> {
     const [, [pattern]] = body as [unknown, string[]];
@@ -36,6 +40,9 @@ class Timers {
     return 0n;
   }
   async order(member: string, _signature: string, [name]: readonly unknown[]): Promise<Order> {
+    if (this.full !== null && member === "StartTransientUnit" && readdirSync(this.full).length > 0) {
+      throw new BusRefusal("org.freedesktop.systemd1.NoSuchUnit", "Unit not found");
+    }
     if (this.failing === member) {
       this.failing = null;
       // As when the answer is lost: it is done all the same.
@@ -101,6 +108,23 @@ test("that it has fired is told also when the first try to arm it anew fails", a
   await expect(fence.arm(1_000)).rejects.toThrow("did not answer");
   expect(await fence.arm(1_000)).toBe("fired");
   expect(await fence.arm(1_000)).toBe("kept");
+});
+
+test("no room for a timer: the reserve is given up for it, and taken again", async () => {
+  await fence.arm(1_000);
+  const [first] = timers.running;
+  timers.full = inUnits(".reserve");
+  expect(readdirSync(timers.full)).toHaveLength(4);
+  for (let time = 0; time < 3; time++) expect(await fence.arm(1_000)).toBe("kept");
+  expect([...timers.running]).toHaveLength(1);
+  expect(timers.running).not.toContain(first);
+  expect(readdirSync(timers.full)).toHaveLength(4);
+});
+
+test("systemd refuses for another reason: that is what is told", async () => {
+  await fence.arm(1_000);
+  timers.full = root;
+  await expect(fence.arm(1_000)).rejects.toThrow("Unit not found");
 });
 
 test("script and service are there again when somebody took them away, or emptied them", async () => {

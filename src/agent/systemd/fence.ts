@@ -13,6 +13,7 @@
  * Invariants.
  * - There is no moment without a timer: the old one is stopped when the new one runs.
  * - A timer that was not stopped, or of whose start no answer came, is looked for at the next time: it would fire.
+ * - With a full /run it is put off all the same: room for it is kept (unit-directory.ts), and the old timer's becomes free.
  * - Script and service are there whenever the timer is put off: whoever clears /run away clears these, too.
  * - The script takes away a unit's launched mark before it stops it: a daemon that comes back knows that it is to be started.
  *
@@ -26,6 +27,7 @@ import dbus from "dbus-next";
 import { reasonOf } from "../../lib/log.ts";
 import { FENCE_STOP_MS } from "../../model/fence.ts";
 import { type FenceState, UnitManagerError } from "../unit-manager.ts";
+import { BusRefusal } from "./bus.ts";
 import { keepFile } from "./keep-file.ts";
 import type { ManagerCalls } from "./manager-calls.ts";
 import { ignoreUnknownUnit } from "./refusals.ts";
@@ -64,9 +66,10 @@ export class SystemdFence {
     if (hasFired) await this.#callOff();
     const before = await this.#timers();
     this.#timer = null;
-    const timer = await this.#startTimer(BigInt(Math.round(afterMs)) * 1000n);
+    const timer = await this.#startWithRoom(BigInt(Math.round(afterMs)) * 1000n);
     for (const old of before) if (old !== timer) await this.#stop(old);
     this.#timer = timer;
+    directory.keepReserve();
     // Last: what failed before is tried again, and then this must still be known.
     if (hasFired) directory.forgetFired();
     return hasFired ? "fired" : "kept";
@@ -99,6 +102,16 @@ export class SystemdFence {
   async #loaded(pattern: string): Promise<string[]> {
     const [rows] = await this.#options.calls.call("ListUnitsByPatterns", "asas", [[], [pattern]]);
     return (rows as readonly string[][]).map(([name]) => name ?? "").filter((name) => name !== "");
+  }
+
+  /** systemd refuses a timer when it cannot write the file of it: a full /run is no reason to stop what is fenced. */
+  async #startWithRoom(afterUs: bigint): Promise<string> {
+    try {
+      return await this.#startTimer(afterUs);
+    } catch (error) {
+      if (!(error instanceof BusRefusal) || !this.#options.directory.releaseReserve()) throw error;
+      return await this.#startTimer(afterUs);
+    }
   }
 
   async #startTimer(afterUs: bigint): Promise<string> {

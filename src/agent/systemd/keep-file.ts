@@ -32,5 +32,14 @@ function textOf(file: string): string | undefined {
 }
 
 export function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
+  return hasCode(error, "ENOENT");
+}
+
+/** Neither a block nor an inode is left. */
+export function isFull(error: unknown): boolean {
+  return hasCode(error, "ENOSPC");
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
 }

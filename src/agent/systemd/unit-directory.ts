@@ -5,6 +5,7 @@
  *   /run/flt/units/.launched/hello.service  empty: systemd was told to start it
  *   /run/flt/units/.fenced/hello.service    empty: the fence stops it (fence.ts)
  *   /run/flt/units/.fence.sh, .fence-fired  the fence's script, and its word that it has begun
+ *   /run/flt/units/.reserve/                room for the fence's timer when there is none
  *   /run/flt/units/.tmp/                    files being written
  *   /run/flt/units/.ordering/hello.service  empty: systemd is being told to start or to stop it; whether it heard nobody knows yet
  *
@@ -28,7 +29,7 @@ import { join } from "node:path";
 import { reasonOf } from "../../lib/log.ts";
 import { isUnitName } from "../../model/unit-name.ts";
 import { type HeldUnit, UnitManagerError } from "../unit-manager.ts";
-import { isMissing, keepFile } from "./keep-file.ts";
+import { isFull, isMissing, keepFile } from "./keep-file.ts";
 
 /** NAME_MAX of Linux; systemd itself takes no longer names (UNIT_NAME_MAX). */
 const NAME_MAX_BYTES = 255;
@@ -38,6 +39,10 @@ const FENCED = ".fenced";
 const FENCE_SCRIPT = ".fence.sh";
 const FENCE_FIRED = ".fence-fired";
 const TEMPORARY = ".tmp";
+const RESERVE = ".reserve";
+/** systemd writes one small file for a timer, and a link or two beside it: as many inodes, each with a page (tmpfs). */
+const RESERVE_FILES = 4;
+const PAGE = "\n".repeat(4096);
 
 export class UnitDirectory {
   readonly path: string;
@@ -184,6 +189,29 @@ export class UnitDirectory {
     this.#guard("write", () => rmSync(join(this.path, FENCE_FIRED), { force: true }));
   }
 
+  /** Takes room for a while in which there is none. */
+  keepReserve(): void {
+    this.#guard("write", () => {
+      try {
+        this.#intoFolders(() => {
+          for (let index = 0; index < RESERVE_FILES; index++) keepFile(join(this.path, RESERVE, `${index}`), PAGE);
+        });
+      } catch (error) {
+        // That is what it is for: whoever needed room has it, and at the next time there may be some again.
+        if (!isFull(error)) throw error;
+      }
+    });
+  }
+
+  /** @returns Whether there was any. */
+  releaseReserve(): boolean {
+    return this.#guard("write", () => {
+      const kept = this.#namesIn(RESERVE);
+      for (const name of kept) rmSync(join(this.path, RESERVE, name), { force: true });
+      return kept.length > 0;
+    });
+  }
+
   #has(folder: string, name: string): boolean {
     return existsSync(join(this.path, folder, name));
   }
@@ -224,7 +252,7 @@ export class UnitDirectory {
   }
 
   #makeFolders(): void {
-    for (const folder of ["", TEMPORARY, LAUNCHED, ORDERING, FENCED]) {
+    for (const folder of ["", TEMPORARY, LAUNCHED, ORDERING, FENCED, RESERVE]) {
       mkdirSync(join(this.path, folder), { recursive: true, mode: 0o755 });
     }
   }
