@@ -34,7 +34,7 @@ const AGREE_MS = 2_000;
 const HANDED_OVER_MS = 2_000;
 
 const PIN = "\n[X-Flt]\nMachineMetadata=busy=yes\n";
-const RUNNING = names("busy", 46);
+const RUNNING = names("busy", 50);
 /** Units that do not run all the time, whose states are as easy to get wrong. */
 const OTHERS: Readonly<Record<string, string>> = {
   "busy-failed.service": `[Service]\nType=oneshot\nExecStart=/bin/false\n${PIN}`,
