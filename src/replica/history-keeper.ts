@@ -16,23 +16,41 @@ export interface HistoryKeeperPorts {
   compact(revision: Revision): Promise<void>;
 }
 
+export interface HistoryBounds {
+  /** Revisions that are kept for watchers and old reads. */
+  readonly keepRevisions: number;
+  /** Changes that are kept for them, at least: as many as there are keys where those are more. A change takes some 450 bytes. */
+  readonly keepChanges: number;
+}
+
 export class HistoryKeeper {
   readonly #ports: HistoryKeeperPorts;
-  readonly #keepRevisions: number;
+  readonly #bounds: HistoryBounds;
   #busy = false;
 
-  /** @param keepRevisions Compacts to this many whenever there are twice as many. */
-  constructor(ports: HistoryKeeperPorts, keepRevisions: number) {
+  /** Compacts to the bounds whenever there is twice as much. */
+  constructor(ports: HistoryKeeperPorts, bounds: HistoryBounds) {
     this.#ports = ports;
-    this.#keepRevisions = keepRevisions;
+    this.#bounds = bounds;
   }
 
   /** The leader calls this after each command. */
   look(): void {
-    const { revision, compactRevision } = this.#ports.store;
-    if (this.#busy || revision - compactRevision < 2 * this.#keepRevisions) return;
+    if (this.#busy) return;
+    const floor = this.#floor();
+    if (floor <= this.#ports.store.compactRevision) return;
     this.#busy = true;
-    void this.#compact(revision - this.#keepRevisions);
+    void this.#compact(floor);
+  }
+
+  /** A revision is one change or a hundred: many small ones are cut by their number, a few large ones by what they hold. */
+  #floor(): Revision {
+    const { keepRevisions, keepChanges } = this.#bounds;
+    const { revision, compactRevision, changesAboveFloor, history, index } = this.#ports.store;
+    const isLong = revision - compactRevision >= 2 * keepRevisions;
+    const keep = Math.max(keepChanges, index.size);
+    const isLarge = changesAboveFloor >= 2 * keep;
+    return Math.max(isLong ? revision - keepRevisions : 0, isLarge ? history.cutFrom(compactRevision, keep) : 0);
   }
 
   async #compact(revision: Revision): Promise<void> {

@@ -302,6 +302,25 @@ test("the leader compacts old revisions, on every member alike", async () => {
   expect(stores.map((store) => store.hash())).toEqual(stores.map(() => first?.hash() as never));
 });
 
+test("a few large revisions are compacted, too; what was changed last can still be watched", async () => {
+  await started({ config: { keepChanges: 100 } });
+  const writer = cluster.follower();
+  const many = (value: string): TxnRequest => ({
+    compare: [],
+    success: Array.from({ length: 20 }, (_, i) => putOf(`k${i}`, value).success).flat(),
+    failure: [],
+  });
+  for (let i = 0; i < 25; i++) await writer.kv.txn(many(`${i}`));
+  await cluster.until(() => [...cluster.members.values()].every(({ kv }) => kv.store.compactRevision > 0));
+  await cluster.advance(1_000);
+  for (const { store } of [...cluster.members.values()].map(({ kv }) => kv)) {
+    expect(store.changesAboveFloor).toBeGreaterThanOrEqual(100);
+    expect(store.changesAboveFloor).toBeLessThan(200);
+    expect(store.changesAboveFloor).toBe(store.history.countSince(store.compactRevision + 1));
+  }
+  expect(await get(writer, "k7")).toBe("24");
+});
+
 test("a member that was away catches up by snapshot: keys, leases and watches", async () => {
   await started({ snapshotLogEntries: 20 });
   const away = cluster.follower();

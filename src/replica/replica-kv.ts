@@ -41,7 +41,7 @@ import {
 import type { Store } from "../store/store.ts";
 import { leaseNotFound } from "../store/txn.ts";
 import { checkTxn } from "../store/txn-check.ts";
-import { HistoryKeeper } from "./history-keeper.ts";
+import { type HistoryBounds, HistoryKeeper } from "./history-keeper.ts";
 import type { LeaderReply, LeaderRequest } from "./leader-codec.ts";
 import { LeaderRoute } from "./leader-route.ts";
 import { LeaderService } from "./leader-service.ts";
@@ -49,15 +49,13 @@ import { LeaseClock, type Patience } from "./lease-clock.ts";
 import type { Raft } from "./ports.ts";
 import type { Applied, StoreMachine } from "./store-machine.ts";
 
-export interface ReplicaConfig {
+export interface ReplicaConfig extends HistoryBounds {
   /** A call's time unless it brings its own. The API answers within 5 s; what is left is for it. */
   readonly timeoutMs: number;
   /** Shorter leases are granted this much: an election must fit in, or every change of leader would end them. */
   readonly leaseTtlMinMs: number;
   /** See LeaseClockConfig: raft's election timeout. */
   readonly stallMs: number;
-  /** Revisions that are kept for watchers and old reads. */
-  readonly keepRevisions: number;
   /** How long a write's answer may be held back until this member has it, too. */
   readonly catchUpMs: number;
 }
@@ -67,6 +65,7 @@ export const REPLICA_DEFAULTS: ReplicaConfig = {
   leaseTtlMinMs: 2_000,
   stallMs: 1_000,
   keepRevisions: 10_000,
+  keepChanges: 10_000,
   catchUpMs: 1_000,
 };
 
@@ -115,7 +114,7 @@ export class ReplicaKv implements Kv {
     const { timeoutMs } = this.#config;
     this.#route = new LeaderRoute({ raft, calls, clock, members, service: this.#service, timeoutMs });
     const compact = (revision: Revision) => this.#proposeHere({ kind: "compact", revision });
-    const keeper = new HistoryKeeper({ store: this.#store, log, compact }, this.#config.keepRevisions);
+    const keeper = new HistoryKeeper({ store: this.#store, log, compact }, this.#config);
     this.#unsubscribe = [
       raft.onChange(() => this.#roleChanged()),
       machine.onApply(() => {

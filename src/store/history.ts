@@ -34,6 +34,25 @@ export class History {
     return this.#revisions.entries(revision);
   }
 
+  /** How many changes the revisions from this one on made. */
+  countSince(revision: Revision): number {
+    let count = 0;
+    for (const [, changes] of this.since(revision)) count += changes.length;
+    return count;
+  }
+
+  /** From `revision` on: where to cut so that at least `keep` of the changes behind it stay. */
+  cutFrom(revision: Revision, keep: number): Revision {
+    let left = this.countSince(revision + 1);
+    let cut = revision;
+    for (const [next, changes] of this.since(revision + 1)) {
+      left -= changes.length;
+      if (left < keep) break;
+      cut = next;
+    }
+    return cut;
+  }
+
   /** The present state, undisturbed by what comes later. */
   pin(): History {
     return new History(this.#revisions.clone());

@@ -22,6 +22,11 @@ import type { Revision } from "./kv.ts";
 export class KeyIndex {
   readonly #keys = new BTree<Key, Change[]>(undefined, compareKeys);
 
+  /** Keys that are there, and deleted ones that can still be read about. */
+  get size(): number {
+    return this.#keys.size;
+  }
+
   /** The key's present value, if it has one. */
   latest(key: Key): Version | undefined {
     const change = this.#keys.get(key)?.at(-1);

@@ -60,6 +60,7 @@ export type LeaseChange =
 export class Store {
   #revision: Revision = 1;
   #compactRevision: Revision = 0;
+  #changesAboveFloor = 0;
   #index = new KeyIndex();
   #history = new History();
   #leases = new LeaseTable();
@@ -71,6 +72,10 @@ export class Store {
   }
   get compactRevision(): Revision {
     return this.#compactRevision;
+  }
+  /** Changes of the revisions above compactRevision. */
+  get changesAboveFloor(): number {
+    return this.#changesAboveFloor;
   }
   get index(): KeyIndex {
     return this.#index;
@@ -166,6 +171,7 @@ export class Store {
     const { position, revision, compactRevision, lastChosenLease, leases, history } = reader.finish();
     this.#revision = revision;
     this.#compactRevision = compactRevision;
+    this.#changesAboveFloor = history.countSince(compactRevision + 1);
     this.#history = history;
     this.#index = new KeyIndex();
     this.#leases = new LeaseTable(lastChosenLease);
@@ -209,6 +215,7 @@ export class Store {
   #commit(changes: readonly Change[]): void {
     if (changes.length === 0) return;
     this.#revision++;
+    this.#changesAboveFloor += changes.length;
     this.#history.append(this.#revision, changes);
     this.#hub.publish(this.#revision, changes);
   }
@@ -234,6 +241,7 @@ export class Store {
     }
     this.#history.drop(dropped);
     this.#compactRevision = revision;
+    this.#changesAboveFloor = this.#history.countSince(revision + 1);
   }
 
   #tell(change: LeaseChange): void {
