@@ -20,6 +20,7 @@ export const JOURNAL_SOCKET = "/run/systemd/journal/socket";
 const PATIENCE_MS = 100;
 /** After a failure: so long the journal is not tried again. */
 const REST_MS = 5_000;
+const NEWLINE = Buffer.from("\n");
 
 export type JournalFields = Readonly<Record<string, string>>;
 
@@ -43,16 +44,18 @@ export class JournalSocket {
 }
 
 export function encodeFields(fields: JournalFields): Uint8Array {
+  const plain: string[] = [];
   const parts: Buffer[] = [];
   for (const [name, value] of Object.entries(fields)) {
-    const bytes = Buffer.from(value);
-    if (!bytes.includes(0x0a)) parts.push(Buffer.from(`${name}=`), bytes);
-    else {
-      const length = Buffer.alloc(8);
-      length.writeBigUInt64LE(BigInt(bytes.length));
-      parts.push(Buffer.from(`${name}\n`), length, bytes);
+    if (!value.includes("\n")) {
+      plain.push(name, "=", value, "\n");
+      continue;
     }
-    parts.push(Buffer.from("\n"));
+    const bytes = Buffer.from(value);
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(bytes.length));
+    parts.push(Buffer.from(`${name}\n`), length, bytes, NEWLINE);
   }
-  return Buffer.concat(parts);
+  const text = Buffer.from(plain.join(""));
+  return parts.length === 0 ? text : Buffer.concat([text, ...parts]);
 }
