@@ -237,7 +237,9 @@ export class Daemon {
 
   async #becomeEngine(onDeposed: (why: string) => void, signal: AbortSignal): Promise<Leading> {
     const { machineId } = this.#options;
-    const candidate = { kv: this.#kv, keys: this.#keys, view: this.#view, machineId, signal, onLost: onDeposed };
+    const { identity } = this.#parts.data;
+    const office = { kv: this.#kv, keys: this.#keys, view: this.#view, onLost: onDeposed };
+    const candidate = { ...office, machineId, identity, signal };
     const term = await this.#parts.store.takeOffice(candidate);
     try {
       await this.#view.sync({ signal });

@@ -21,6 +21,8 @@ export interface Candidate {
   readonly keys: Keys;
   readonly view: RegistryView;
   readonly machineId: MachineId;
+  /** Of this daemon's data directory: tells its own former term from that of a second host with this machine-id. */
+  readonly identity: string;
   /** The candidate gives up. */
   readonly signal: AbortSignal;
   /** The term is over, or must be taken to be: the engine has to stop. */

@@ -29,6 +29,8 @@ type Call = "range" | "txn" | "leaseGrant" | "leaseRevoke" | "leaseKeepAlive";
 /** A daemon that seeks the office; its way to the store can be cut, or made to lie about one call's fate. */
 class Candidate {
   readonly #id: number;
+  /** Its data directory's. */
+  identity: string;
   readonly giveUp = new AbortController();
   isCut = false;
   /** Done, but nobody hears of it. */
@@ -39,13 +41,22 @@ class Candidate {
 
   constructor(id: number) {
     this.#id = id;
+    this.identity = `identity-${id}`;
   }
 
   async run(): Promise<void> {
     const note = (message: string) => void log.push(message);
     const noted: Log = { ...SILENT_LOG, info: note, notice: note, warning: note };
     const { keys, view, clock } = world;
-    const options = { kv: this.#kv(), keys, view, machineId: machineId(this.#id), clock, log: noted };
+    const options = {
+      kv: this.#kv(),
+      keys,
+      view,
+      machineId: machineId(this.#id),
+      identity: this.identity,
+      clock,
+      log: noted,
+    };
     const onLost = (why: string) => void this.lost.push(why);
     winElection(options, { signal: this.giveUp.signal, onLost }).then(
       (term) => {
@@ -130,6 +141,27 @@ describe("winElection()", () => {
     former.isCut = false;
     const write = new Map([["a.service", [{ machineId: "", reason: "none" }]]]);
     await expect(former.term?.session.explain(write)).rejects.toMatchObject({ code: "not-leader" });
+  });
+
+  test("a second host with the same machine-id ends nobody's term: it waits like any other", async () => {
+    const one = await candidate(1);
+    for (let starts = 0; starts < 3; starts += 1) {
+      const clone = await candidate(1, { identity: "identity-of-the-clone" });
+      expect([clone.outcome, await holder()]).toEqual(["waits", "1"]);
+      clone.giveUp.abort();
+    }
+    await world.clock.advance(30_000);
+    expect([one.lost, await world.local.leases()]).toEqual([[], [expect.any(Number)]]);
+  });
+
+  test("a holder whose record names no identity, as an earlier release wrote it, is waited for until its lease is over", async () => {
+    const lease = await world.local.leaseGrant({ ttlMs });
+    const record = put(world.keys.leader, encodeLeader(machineId(1)), lease.id);
+    await world.local.txn({ compare: [], success: [record], failure: [] });
+    const one = await candidate(1);
+    expect(one.outcome).toBe("waits");
+    await world.clock.advance(ttlMs);
+    expect(one.outcome).toBe("leads");
   });
 
   test("an office that could not be resigned while the store was away is not waited for", async () => {

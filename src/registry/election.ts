@@ -13,7 +13,9 @@
  * - A term is given up, by this process's clock, before its lease can be over at the store: the lease's time counts from
  *   before the renewal was sent. Should that fail, as after a stall, the store refuses each write (engine-session.ts).
  * - A key that hangs on no lease is never taken: an engine on flt's own store has it.
- * - A term that this machine holds already is its former process's, or one that could not be resigned: its lease is ended.
+ * - A term that this daemon holds already is its former process's, or one that could not be resigned: its lease is ended. The
+ *   identity of its data directory says so, not the machine-id: a second host may have that, and is refused only later, when
+ *   it registers (agent-registry.ts).
  *
  * Not here. flt's own store, where raft's leader simply takes the key (becomeEngine).
  *
@@ -28,7 +30,7 @@ import { type KeyValue, type Kv, KvError, type Lease, type Revision } from "../s
 import { engineSession } from "./engine-session.ts";
 import type { Keys } from "./keys.ts";
 import { absent, put } from "./operations.ts";
-import { decodeLeader, encodeLeader, RecordError } from "./records.ts";
+import { decodeLeader, encodeLeader, type LeaderRecord, RecordError } from "./records.ts";
 import type { EngineSession, EngineTerm } from "./types.ts";
 import type { RegistryView } from "./view.ts";
 
@@ -48,6 +50,8 @@ export interface ElectionOptions {
   readonly keys: Keys;
   readonly view: RegistryView;
   readonly machineId: MachineId;
+  /** Of this daemon's data directory, as in its registration. */
+  readonly identity: string;
   readonly clock: Clock;
   readonly log: Log;
   readonly config?: Partial<ElectionConfig>;
@@ -107,11 +111,11 @@ class Polls {
 
   /** Resolves when nobody holds the key. */
   async vacancy(signal: AbortSignal): Promise<void> {
-    const { kv, keys } = this.#options;
+    const { kv, keys, identity } = this.#options;
     const answer = await kv.range({ key: keys.leader }, { signal });
     const [holder] = answer.kvs;
     if (holder === undefined) return;
-    if (holder.lease !== 0 && holderOf(holder) === this.#options.machineId) {
+    if (holder.lease !== 0 && holderOf(holder)?.identity === identity) {
       await kv.leaseRevoke(holder.lease, { signal });
       return;
     }
@@ -132,7 +136,7 @@ class Polls {
 
   /** null: another candidate was faster. */
   async claim(signal: AbortSignal): Promise<Claim | null> {
-    const { kv, keys, machineId, clock, config } = this.#options;
+    const { kv, keys, machineId, identity, clock, config } = this.#options;
     const sentMs = clock.now();
     const lease = await kv.leaseGrant({ ttlMs: config?.ttlMs ?? ELECTION_DEFAULTS.ttlMs }, { signal });
     let isOurs = false;
@@ -140,7 +144,7 @@ class Polls {
       const answer = await kv.txn(
         {
           compare: [absent(keys.leader)],
-          success: [put(keys.leader, encodeLeader(machineId), lease.id)],
+          success: [put(keys.leader, encodeLeader(machineId, identity), lease.id)],
           failure: [],
         },
         { signal },
@@ -157,15 +161,15 @@ class Polls {
     const { log } = this.#options;
     if (this.#announced === holder.modRevision) return;
     this.#announced = holder.modRevision;
-    const machineId = holderOf(holder);
-    const who = machineId === null ? "somebody whose name cannot be read" : `machine ${shortMachineId(machineId)}`;
+    const record = holderOf(holder);
+    const who = record === null ? "somebody whose name cannot be read" : `machine ${shortMachineId(record.machineId)}`;
     if (holder.lease === 0) log.notice(`The engine's office is held by ${who} without a lease: it is not taken over`);
     else log.info(`The engine runs on ${who}: waiting for its office`);
   }
 }
 
 /** null: a record that cannot be read. One of a later release ends the daemon elsewhere (view.ts); here its holder is just another. */
-function holderOf(holder: KeyValue): MachineId | null {
+function holderOf(holder: KeyValue): LeaderRecord | null {
   try {
     return decodeLeader(holder.value);
   } catch (error) {

@@ -34,6 +34,11 @@ export interface ScheduleRecord {
   readonly hash: string;
   readonly desiredState: JobState;
 }
+export interface LeaderRecord {
+  readonly machineId: MachineId;
+  /** As in `machine/<id>`; absent where the key hangs on no lease, and from releases that did not write it. */
+  readonly identity?: string;
+}
 /** `value` null: the configured key of this name is hidden. */
 export interface MetadataRecord {
   readonly value: string | null;
@@ -216,9 +221,14 @@ export function decodeRegistry(bytes: Bytes): string {
   return textOf("the registry's name", decode("the registry's name", bytes), "name");
 }
 
-export function encodeLeader(machineId: MachineId): Bytes {
-  return encode({ machineId });
+export function encodeLeader(machineId: MachineId, identity?: string): Bytes {
+  return encode({ machineId, identity });
 }
-export function decodeLeader(bytes: Bytes): MachineId {
-  return machineOf("the leader", decode("the leader", bytes), "machineId");
+export function decodeLeader(bytes: Bytes): LeaderRecord {
+  const what = "the leader";
+  const fields = decode(what, bytes);
+  return {
+    machineId: machineOf(what, fields, "machineId"),
+    ...(fields.identity === undefined ? {} : { identity: textOf(what, fields, "identity") }),
+  };
 }

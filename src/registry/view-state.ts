@@ -166,7 +166,7 @@ export class ViewState {
         // It comes with a registration, which is told of.
         return kv === null ? { kind: "left", id: key.machineId } : null;
       case "leader":
-        this.leader = kv === null ? null : decodeLeader(kv.value);
+        this.leader = kv === null ? null : decodeLeader(kv.value).machineId;
         return null;
     }
   }

@@ -239,6 +239,7 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
     read: records.decodeReasons,
   },
   "record leader": { bytes: records.encodeLeader(machineId(1)), read: records.decodeLeader },
+  "record leader, elected": { bytes: records.encodeLeader(machineId(1), "0f1e2d3c"), read: records.decodeLeader },
   "record registry": { bytes: records.encodeRegistry("0f1e2d3c"), read: records.decodeRegistry },
 };
 

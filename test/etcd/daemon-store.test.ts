@@ -115,6 +115,7 @@ describe.skipIf(!HAVE_ETCD)("a daemon's store on a real etcd", () => {
       keys,
       view,
       machineId: digit.repeat(32),
+      identity: `identity-${digit}`,
       signal: end.signal,
       onLost: (why: string) => void said.push(why),
     });
