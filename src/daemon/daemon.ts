@@ -108,7 +108,8 @@ export class Daemon {
     const kv = new MeasuredKv(parts.store.kv, this.#metrics, systemClock);
     this.#kv = kv;
     this.#keys = new Keys(config.etcdKeyPrefix);
-    this.#view = new RegistryView({ kv, keys: this.#keys, clock: systemClock, log, onNewer: onFatal });
+    const storeTrouble = () => parts.store.trouble;
+    this.#view = new RegistryView({ kv, keys: this.#keys, clock: systemClock, log, storeTrouble, onNewer: onFatal });
     measureDaemon(this.#metrics, this.#view, parts.store.voters);
     parts.store.measure(this.#metrics);
     this.#agent = new Agent({

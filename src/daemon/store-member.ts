@@ -161,7 +161,7 @@ export class StoreMember implements DaemonStore {
 
   get trouble(): string | null {
     if (this.raft.leader !== 0) return null;
-    return "The cluster has no leader: too few of initial_cluster's members are reachable";
+    return "No quorum: the cluster has no leader, too few of initial_cluster's members are reachable";
   }
 
   measure(metrics: Metrics): void {

@@ -33,6 +33,8 @@ const RETRY_MIN_MS = 50;
 const RETRY_MAX_MS = 1_000;
 /** How long sync() and reached() wait unless told otherwise; below the 5 s in which a cut-off host has to answer. */
 const SYNC_TIMEOUT_MS = 4_500;
+/** One question serves callers of any patience; it ends before the longest, so that its own reason is heard. */
+const ASK_TIMEOUT_MS = SYNC_TIMEOUT_MS - 200;
 /** A progress notice that came too early (from a member that lags) is asked for again after this long. */
 const PROGRESS_RETRY_MS = 20;
 
@@ -41,6 +43,8 @@ export interface RegistryViewOptions {
   readonly keys: Keys;
   readonly clock: Clock;
   readonly log: Log;
+  /** What is wrong with the store, for an operator; null: nothing is known. Default: nothing. */
+  readonly storeTrouble?: (() => string | null) | undefined;
   /** The registry holds what only a later release can read: this view ends as it stands. Default: its run fails. */
   readonly onNewer?: ((error: NewerFormatError) => void) | undefined;
 }
@@ -56,6 +60,7 @@ export class RegistryView implements EngineView {
   readonly #keys: Keys;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #storeTrouble: () => string | null;
   readonly #onNewer: ((error: NewerFormatError) => void) | undefined;
   readonly #listeners = new Set<Listener>();
   readonly #waiters = new Set<Waiter>();
@@ -76,6 +81,7 @@ export class RegistryView implements EngineView {
     this.#keys = options.keys;
     this.#clock = options.clock;
     this.#log = options.log;
+    this.#storeTrouble = options.storeTrouble ?? (() => null);
     this.#onNewer = options.onNewer;
     this.#state = new ViewState(this.#keys, this.#log);
   }
@@ -182,9 +188,7 @@ export class RegistryView implements EngineView {
     });
     // Without an answer the store is the culprit, not this view: no quorum confirmed a leader in time.
     await this.#bounded(work, options, (timeoutMs) =>
-      isAnswered
-        ? this.#behind("the store's present revision", timeoutMs)
-        : `Cannot read the cluster's state: no quorum: no leader of the store confirmed it within ${timeoutMs} ms`,
+      isAnswered ? this.#behind("the store's present revision", timeoutMs) : this.#unanswered(timeoutMs),
     );
   }
 
@@ -193,6 +197,12 @@ export class RegistryView implements EngineView {
     await this.#bounded(this.#whenReached(revision), options, (timeoutMs) =>
       this.#behind(`revision ${revision}`, timeoutMs),
     );
+  }
+
+  #unanswered(timeoutMs: number): string {
+    const trouble = this.#storeTrouble();
+    const why = trouble === null ? "" : ` (${trouble})`;
+    return `Cannot read the cluster's state: no quorum: no leader of the store confirmed it within ${timeoutMs} ms${why}`;
   }
 
   #behind(goal: string, timeoutMs: number): string {
@@ -229,7 +239,8 @@ export class RegistryView implements EngineView {
   /** A linearizable read that moves no data: the answer's revision is all that counts. */
   async #ask(): Promise<Revision> {
     try {
-      const answer = await this.#kv.range({ key: this.#keys.leader, countOnly: true }, { signal: this.#stop.signal });
+      const options = { signal: this.#stop.signal, timeoutMs: ASK_TIMEOUT_MS };
+      const answer = await this.#kv.range({ key: this.#keys.leader, countOnly: true }, options);
       return answer.revision;
     } finally {
       this.#asking = null;

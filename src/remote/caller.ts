@@ -2,9 +2,11 @@
  * A call of etcd's API from its beginning to its end: session, token, deadline, and whether to try again.
  *
  * Invariants.
- * - A write is sent a second time only when it is certain that nothing was done: the server turned the call away unseen, or
- *   refused the token. Whether a lost write took effect is the caller's to find out (`unknown-fate`).
- * - A read is asked again, elsewhere, when the connection or the leader was lost, as long as its time lasts.
+ * - A write is sent a second time only when it is certain that nothing was done: the server turned the call away unseen, for want
+ *   of a leader mostly, or refused the token. Whether a lost write took effect is the caller's to find out (`unknown-fate`).
+ * - A read is asked again, elsewhere, when the connection or the leader was lost, as long as its time lasts. Where that is longer
+ *   than a request's own, an answer that does not come is given up after the latter and asked for anew: a member hands a read to
+ *   the leader that it knows, and goes on waiting for that one when another was elected.
  * - Every call ends by its deadline, and all of them end when this is closed.
  *
  * @module
@@ -31,7 +33,7 @@ export interface CallerOptions {
   readonly servers: Servers;
   readonly login: Login;
   readonly clock: Clock;
-  /** A call's time unless it brings its own. */
+  /** A call's time unless it brings its own; and how long one request of a read is waited for in any case. */
   readonly timeoutMs: number;
 }
 
@@ -94,7 +96,7 @@ export class Caller {
       try {
         session = await servers.acquire({ timeoutMs: deadlineMs - clock.now(), signal: options.signal });
         return await this.#withToken(session, metadata, (token) =>
-          work(session as Session, deadlineMs - clock.now(), token),
+          work(session as Session, this.#patienceMs(call, deadlineMs), token),
         );
       } catch (error) {
         if (!(error instanceof GrpcError)) throw error;
@@ -108,6 +110,11 @@ export class Caller {
 
   close(): void {
     this.#isClosed = true;
+  }
+
+  #patienceMs({ writes }: Call, deadlineMs: number): number {
+    const leftMs = deadlineMs - this.#options.clock.now();
+    return writes ? leftMs : Math.min(leftMs, this.#options.timeoutMs);
   }
 
   /** A refused token is renewed once; refused is refused, also for a write. */
@@ -134,7 +141,6 @@ export class Caller {
   }
 }
 
-/** An elapsed deadline repeats nothing. */
 function mayRepeat({ writes }: Call, error: GrpcError): boolean {
-  return error.fate === "not-sent" || (!writes && isPassing(error));
+  return error.fate === "not-sent" || isLeaderless(error) || (!writes && isPassing(error));
 }

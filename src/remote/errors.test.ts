@@ -65,7 +65,7 @@ test("messages name the action, then etcd's words, then what to do", () => {
   expect(toKvError("Range", timedOut, false).message).toBe("Range failed: etcd says: request timed out");
 });
 
-test("only the server's own word makes it leaderless; reads outlive that, a change of leader and a lost connection", () => {
+test("only the server's own word makes it leaderless; reads outlive that, a change of leader, a lost connection and silence", () => {
   const say = (fate: Fate, message: string, status: number = Status.unavailable) => {
     const error = new GrpcError(status, message, fate);
     return [isLeaderless(error), isPassing(error)];
@@ -74,7 +74,9 @@ test("only the server's own word makes it leaderless; reads outlive that, a chan
   expect(say("no-answer", "etcdserver: no leader")).toEqual([false, true]);
   expect(say("answered", "etcdserver: leader changed")).toEqual([false, true]);
   expect(say("answered", "etcdserver: server stopped")).toEqual([false, false]);
-  expect(say("no-answer", "no answer within 5 ms", Status.deadlineExceeded)).toEqual([false, false]);
+  expect(say("answered", "etcdserver: request timed out")).toEqual([false, true]);
+  expect(say("no-answer", "no answer within 5 ms", Status.deadlineExceeded)).toEqual([false, true]);
+  expect(say("answered", "context deadline exceeded", Status.deadlineExceeded)).toEqual([false, true]);
   expect(say("no-answer", "the answer cannot be read", Status.internal)).toEqual([false, false]);
   expect(say("not-sent", "whatever", Status.internal)).toEqual([false, true]);
 });

@@ -51,15 +51,18 @@ const TURNED_DOWN: ReadonlySet<number> = new Set([
 const NO_LEADER = "etcdserver: no leader";
 /** A read that asked a leader which then was none; the next one is known already. */
 const LEADER_CHANGED = "etcdserver: leader changed";
+/** What a read hears that waited for a leader which is gone; for a write it means nothing so certain. */
+const TIMED_OUT = "etcdserver: request timed out";
 
-/** The member says that it cannot do what needs a leader: another may. */
+/** The member says that it cannot do what needs a leader: another may. It did not look at the request, so that goes for a write, too. */
 export function isLeaderless({ fate, message }: GrpcError): boolean {
   return fate === "answered" && message === NO_LEADER;
 }
 
 /** Whether a read may get its answer when it is asked again, here or elsewhere. */
 export function isPassing(error: GrpcError): boolean {
-  if (error.fate === "answered") return isLeaderless(error) || error.message === LEADER_CHANGED;
+  if (error.status === Status.deadlineExceeded) return true;
+  if (error.fate === "answered") return isLeaderless(error) || [LEADER_CHANGED, TIMED_OUT].includes(error.message);
   return error.fate === "not-sent" || error.status === Status.unavailable;
 }
 

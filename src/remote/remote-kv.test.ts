@@ -115,6 +115,40 @@ describe("the fate of a write", () => {
     expect(server.asked.Txn).toBe(answers.length);
   });
 
+  test("no answer in all the time that its caller has: not repeated either", async () => {
+    const { server, clock, open } = bind(await world());
+    server.on(txn, () => {});
+    const kv = await open();
+    const write = expectRefused(kv.txn(put("a"), { timeoutMs: 2.5 * TIMEOUT_MS }), "unknown-fate");
+    await until("it is asked", () => server.asked.Txn === 1);
+    await clock.advance(2.5 * TIMEOUT_MS);
+    expect((await write).message).toBe("Transaction failed: no answer within 2500 ms");
+    expect(server.asked.Txn).toBe(1);
+  });
+
+  test("turned away for want of a leader: it waits for the next one, as long as its time lasts", async () => {
+    const { server, clock, open } = bind(await world());
+    server.on(txn, (exchange) => {
+      exchange.onMessage = () =>
+        server.asked.Txn === 1
+          ? exchange.end(Status.unavailable, "etcdserver: no leader")
+          : exchange.end(0, "", { header: server.header(7), succeeded: true });
+    });
+    const kv = await open();
+    await until("it is connected", () => kv.state.connected);
+    server.leader = 0n;
+    const write = kv.txn(put("a"), { timeoutMs: 2_500 });
+    await until("the server is given up", () => !kv.state.connected);
+    for (let ms = 0; ms < 2_000; ms += 100) {
+      await clock.advance(100);
+      await until("the round is over", () => clock.pending === 2);
+    }
+    server.leader = 1n;
+    for (let ms = 0; ms < 300; ms += 50) await clock.advance(50);
+    expect((await write).revision).toBe(7);
+    expect(server.asked.Txn).toBe(2);
+  });
+
   test("no server reached: unavailable, with the reason, at the deadline", async () => {
     const { server, clock, open } = bind(await world());
     const { url } = server;
@@ -185,6 +219,20 @@ describe("reads", () => {
     await clock.advance(TIMEOUT_MS);
     await read;
     expect(server.asked.Range).toBe(1);
+  });
+
+  test("that get no answer are asked anew, as long as their caller has time: the leader may be another by then", async () => {
+    const { server, clock, open } = bind(await world());
+    server.on(range, (exchange) => {
+      if (server.asked.Range === 1) return;
+      exchange.onMessage = () => exchange.end(0, "", { header: server.header(8), count: 1n });
+    });
+    const kv = await open();
+    const read = kv.range(KEY, { timeoutMs: 2.5 * TIMEOUT_MS });
+    await until("it is asked", () => server.asked.Range === 1);
+    await clock.advance(TIMEOUT_MS);
+    expect((await read).revision).toBe(8);
+    expect(server.asked.Range).toBe(2);
   });
 
   test("leave a server that has no leader, unless they are serializable", async () => {

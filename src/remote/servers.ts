@@ -40,6 +40,9 @@ const CONNECT_TIMEOUT_MS = 2_000;
 const NEXT_SERVER_AFTER_MS = 250;
 const ROUND_PAUSE_MIN_MS = 50;
 const ROUND_PAUSE_MAX_MS = 2_000;
+/** An election is over within this: whoever waits for its outcome (2.5 s at the API) shall not wait for the next round as well. */
+const ELECTION_MS = 3_000;
+const ELECTION_PAUSE_MAX_MS = 300;
 /** A session that lived so long was a good one: what ended it is no reason to wait. */
 const GOOD_SESSION_MS = 5_000;
 
@@ -105,6 +108,7 @@ export class Servers {
     const { clock } = this.#options;
     const { signal } = this.#closing;
     let pauseMs = ROUND_PAUSE_MIN_MS;
+    let lostMs = clock.now();
     while (!signal.aborted) {
       const session = await this.#round();
       if (session !== null) {
@@ -112,11 +116,13 @@ export class Servers {
         await this.#use(session);
         if (clock.now() - beganMs >= GOOD_SESSION_MS) {
           pauseMs = ROUND_PAUSE_MIN_MS;
+          lostMs = clock.now();
           continue;
         }
       }
       await pause(clock, pauseMs * (0.5 + Math.random() / 2), signal);
-      pauseMs = Math.min(2 * pauseMs, ROUND_PAUSE_MAX_MS);
+      const mayBeElecting = clock.now() - lostMs < ELECTION_MS;
+      pauseMs = Math.min(2 * pauseMs, mayBeElecting ? ELECTION_PAUSE_MAX_MS : ROUND_PAUSE_MAX_MS);
     }
   }
 

@@ -8,6 +8,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { SILENT_LOG } from "../../src/lib/log.ts";
 import { encodeText } from "../../src/lib/text.ts";
 import { systemClock } from "../../src/platform/clock.ts";
+import { Keys, RegistryView } from "../../src/registry/index.ts";
 import { openRemoteKv, type RemoteKv, type RemoteKvOptions } from "../../src/remote/index.ts";
 import { KvError, type Op, prefixEnd } from "../../src/store/kv.ts";
 import { expectRefused, takeBatches } from "../contract/kv/room.ts";
@@ -56,6 +57,11 @@ const codeOf = (call: Promise<unknown>) =>
     () => "done",
     (error: unknown) => (error as KvError).code,
   );
+
+async function isLeader(server: EtcdServer): Promise<boolean> {
+  const [answer] = JSON.parse(await server.ctl("endpoint", "status", "--write-out=json"));
+  return answer.Status.leader === answer.Status.header.member_id;
+}
 
 describe.skipIf(!HAVE_ETCD)("a real etcd", () => {
   test("killed: watches end, writes are refused; started again: all goes on", async () => {
@@ -278,6 +284,32 @@ describe.skipIf(!HAVE_ETCD)("several etcds", () => {
     await when(kv, () => kv.state.server !== second?.url && kv.state.connected);
     while ((await codeOf(kv.txn(put("a", "3")))) !== "done") await Bun.sleep(20);
     second?.resume();
+  });
+
+  test("the leader is killed: who has 2.5 s reads on through the election, and no write is turned away", async () => {
+    // An election takes up to a second then, and more only when its votes are split.
+    const servers = await EtcdServer.startCluster(3, { flags: ["--election-timeout=500", "--heartbeat-interval=50"] });
+    ends.push(async () => void (await Promise.all(servers.map((server) => server.remove()))));
+    const leads = await Promise.all(servers.map(isLeader));
+    const leader = servers[leads.indexOf(true)];
+    const kv = await open(
+      servers.filter((server) => server !== leader),
+      { requestTimeoutMs: 250 },
+    );
+    // As the API reads.
+    const view = new RegistryView({ kv, keys: new Keys(), clock: systemClock, log: SILENT_LOG });
+    ends.push(() => view.stop());
+    await view.start();
+    await leader?.kill();
+    const calls: Promise<string>[] = [];
+    for (let i = 0; i < 10; i++) {
+      calls.push(codeOf(view.sync({ timeoutMs: 2_500 })));
+      calls.push(
+        codeOf(kv.txn(put(`b${i}`), { timeoutMs: 2_500 })).then((code) => code.replace("unknown-fate", "done")),
+      );
+      await Bun.sleep(100);
+    }
+    expect(new Set(await Promise.all(calls))).toEqual(new Set(["done"]));
   });
 
   test("a member that lost its majority says so: watches end, and it is not taken again before it has a leader", async () => {
