@@ -33,6 +33,8 @@ export interface SendOptions<T> {
   /** As in "Error starting unit X". */
   readonly doing: string;
   readonly change: (item: T) => Change;
+  /** Told of an item that went through, with the store's revision if the daemon says it. */
+  readonly onDone?: (item: T, revision: number | undefined) => void;
   /** Told of an item that the cluster does not have; without it that is a failure. */
   readonly onUnknown?: (item: T) => void;
 }
@@ -44,7 +46,7 @@ export interface SendOptions<T> {
 export async function sendAll<T extends { readonly name: string }>(
   context: CommandContext,
   items: readonly T[],
-  { doing, change, onUnknown }: SendOptions<T>,
+  { doing, change, onDone, onUnknown }: SendOptions<T>,
 ): Promise<T[]> {
   if (items.length === 0) return [];
   const { client, world } = context;
@@ -55,8 +57,10 @@ export async function sendAll<T extends { readonly name: string }>(
   const notSent: string[] = [];
   for (const [index, item] of items.entries()) {
     const outcome = outcomes[index];
-    if (outcome?.kind === "done") sent.push(item);
-    else if (outcome?.kind !== "failed") notSent.push(item.name);
+    if (outcome?.kind === "done") {
+      sent.push(item);
+      onDone?.(item, outcome.revision);
+    } else if (outcome?.kind !== "failed") notSent.push(item.name);
     else if (outcome.error.status === NOT_FOUND && onUnknown !== undefined) onUnknown(item);
     else failures.set(outcome.error.message, [...(failures.get(outcome.error.message) ?? []), item.name]);
   }

@@ -11,6 +11,7 @@
  *   about another file, or with a job that systemd has not ended, counts for nothing; nor does the problem of an older order.
  *   Where an agent of an older release does not tell the order, a problem that was known before is believed only when it is
  *   still there after BELIEVE_AFTER_MS.
+ * - A unit that a whole picture lacks is gone if that is of the change's revision or a later one, and on its way otherwise.
  * - Once the wish was seen to hold, its disappearance is somebody else's doing and ends the wait.
  *
  * @module
@@ -52,6 +53,8 @@ export class Goal {
   readonly #wasThere: boolean;
   readonly #oldProblems: ReadonlySet<string>;
   readonly #believeAtMs: number;
+  /** The store's revision at which the change was there; null: not yet known, or told by no daemon of this release. */
+  #writtenAt: number | null = null;
   #held = false;
 
   /**
@@ -80,10 +83,17 @@ export class Goal {
     return DESIRED[this.target];
   }
 
+  /** The cluster has answered that the change is done. */
+  written(revision: number | undefined): void {
+    this.#writtenAt = revision ?? null;
+  }
+
   evaluate(picture: UnitPicture, nowMs: number): Outcome {
     const { unit } = picture;
     if (unit === null) {
-      const isGone = this.#held || this.#wasThere || picture.mentions > this.#mentionsBefore;
+      if (picture.wholeAt === null) return WAITING;
+      const isAfterChange = this.#writtenAt !== null && picture.wholeAt >= this.#writtenAt;
+      const isGone = this.#held || this.#wasThere || isAfterChange || picture.mentions > this.#mentionsBefore;
       return isGone ? failed(`Unit ${this.name} was destroyed meanwhile`) : WAITING;
     }
     const wishHolds = unit.desiredState === this.desiredState && (this.#hash === null || unit.hash === this.#hash);

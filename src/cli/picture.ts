@@ -14,30 +14,38 @@ export interface UnitPicture {
   readonly reasons: ReasonEvent["reasons"];
   /**
    * How often news of the unit itself came: tells "not yet there" from "gone again". That it is missing from a picture that is told
-   * anew is no news: the daemon may have drawn it before the change that is waited for.
+   * anew is no news: the daemon may have drawn it before the change that is waited for (wholeAt says whether it did).
    */
   readonly mentions: number;
+  /** The whole picture knows of all that was done up to this revision; null while it is told anew: what is missing may be yet to come. */
+  readonly wholeAt: number | null;
 }
 
+type Kept = Omit<UnitPicture, "wholeAt">;
+
 export class Picture {
-  readonly #units = new Map<string, UnitPicture>();
+  readonly #units = new Map<string, Kept>();
   #isToldAnew = false;
+  #wholeAt: number | null = null;
 
   get(name: string): UnitPicture {
-    return this.#units.get(name) ?? { name, unit: null, states: new Map(), reasons: [], mentions: 0 };
+    const kept = this.#units.get(name) ?? { name, unit: null, states: new Map(), reasons: [], mentions: 0 };
+    return { ...kept, wholeAt: this.#wholeAt };
   }
 
   /** Everything is about to be told again. */
   forget(): void {
     this.#isToldAnew = true;
+    this.#wholeAt = null;
     for (const [name, { mentions }] of this.#units) {
       this.#units.set(name, { name, unit: null, states: new Map(), reasons: [], mentions });
     }
   }
 
   /** Everything was told: what comes now has happened since. */
-  complete(): void {
+  complete(revision: number): void {
     this.#isToldAnew = false;
+    this.#wholeAt = revision;
   }
 
   /** The name of the unit that the event changed; null when it was about something else. */
@@ -72,8 +80,8 @@ export class Picture {
     return this.#set({ ...before, unit, mentions: before.mentions + (isNews ? 1 : 0) });
   }
 
-  #set(picture: UnitPicture): string {
-    this.#units.set(picture.name, picture);
-    return picture.name;
+  #set({ name, unit, states, reasons, mentions }: Kept): string {
+    this.#units.set(name, { name, unit, states, reasons, mentions });
+    return name;
   }
 }

@@ -87,7 +87,7 @@ export class UnitWatch {
       this.picture.forget();
     } else if (event.type === "synced") {
       this.#synced = true;
-      this.picture.complete();
+      this.picture.complete(event.revision);
       for (const name of this.#names) this.#changed.add(name);
     } else {
       const name = this.picture.apply(event);

@@ -24,7 +24,7 @@ const PART_TIMEOUT_MS = 10_000;
 
 export type UnitOutcome =
   /** 201: created or replaced; 204: changed, as it was, or deleted. */
-  | { readonly name: string; readonly kind: "done"; readonly status: number }
+  | { readonly name: string; readonly kind: "done"; readonly status: number; readonly revision?: number }
   /** `error.status` says why, as if the unit had been asked for alone; without one its fate is the message's to tell. */
   | { readonly name: string; readonly kind: "failed"; readonly error: ClientError }
   /** Nothing was asked of this unit. */
@@ -66,7 +66,8 @@ async function sendPart(
   return part.map(({ name }, index) => {
     const outcome = answered[index];
     if (outcome?.name !== name) throw badAnswer(options, `it does not tell of unit "${name}"`);
-    if (outcome.status < 400) return { name, kind: "done", status: outcome.status };
+    const { status, revision } = outcome;
+    if (status < 400) return { name, kind: "done", status, ...(revision !== undefined && { revision }) };
     const message = outcome.error?.message ?? `the status is ${outcome.status}`;
     return { name, kind: "failed", error: new ClientError("refused", message, outcome.status) };
   });

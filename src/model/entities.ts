@@ -69,6 +69,8 @@ export interface UnitBatchResultEntity {
 export interface UnitBatchOutcomeEntity {
   readonly name: string;
   readonly status: number;
+  /** Of the store, when the unit was as it was asked for: a picture of that revision or a later one knows of it. */
+  readonly revision?: number;
   readonly error?: ErrorEntity["error"];
 }
 

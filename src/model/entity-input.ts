@@ -86,6 +86,7 @@ const unitBatchResultSchema = object({
     object({
       name: text,
       status: v.number(),
+      revision: v.nullish(v.number()),
       error: v.nullish(object({ code: v.number(), message: text })),
     }),
   ),
@@ -239,7 +240,14 @@ export function parseMachinePage(json: unknown): MachinePageEntity {
 }
 export function parseUnitBatchResult(json: unknown): UnitBatchResultEntity {
   const { units } = read(unitBatchResultSchema, json, "the outcome of the units in the answer");
-  return { units: units.map(({ name, status, error }) => ({ name, status, ...(error && { error }) })) };
+  return {
+    units: units.map(({ name, status, revision, error }) => ({
+      name,
+      status,
+      ...(typeof revision === "number" && { revision }),
+      ...(error && { error }),
+    })),
+  };
 }
 /** undefined for a body that is no error of this API. */
 export function parseErrorEntity(json: unknown): ErrorEntity | undefined {

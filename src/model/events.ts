@@ -56,6 +56,7 @@ export type FleetEvent =
   | ReasonEvent
   | { readonly type: "machine"; readonly id: string; readonly primaryIP: string; readonly metadata: Metadata }
   | { readonly type: "machine-gone"; readonly id: string }
+  /** The picture is whole: it knows of all that was committed up to this revision, and maybe of more. */
   | { readonly type: "synced"; readonly revision: number }
   | { readonly type: "reset" }
   /** Nothing happened for a while: both ends are alive. */

@@ -119,11 +119,11 @@ export interface EngineView extends ClusterView {
 
 /** Outcome of writing one unit; refusals by name, so that a batch hides none. */
 export type UnitWriteResult =
-  | { readonly kind: "created" }
-  | { readonly kind: "replaced" }
-  | { readonly kind: "changed" }
-  | { readonly kind: "unchanged" }
-  | { readonly kind: "destroyed" }
+  | {
+      readonly kind: "created" | "replaced" | "changed" | "unchanged" | "destroyed";
+      /** The store's, at which the unit was so. */
+      readonly revision: Revision;
+    }
   | { readonly kind: "refused"; readonly error: RegistryError };
 
 /** One unit's part in a bulk write. */

@@ -21,9 +21,13 @@ import { decodeJob, encodeJob, encodeSchedule, encodeUnitFile, RecordError } fro
 import { type Job, RegistryError, type UnitChange, type UnitWriteResult } from "./types.ts";
 import type { RegistryView } from "./view.ts";
 
+/** What comes of a step; the store has a revision to add. */
+export type StepResult =
+  | { readonly kind: Exclude<UnitWriteResult["kind"], "refused"> }
+  | Extract<UnitWriteResult, { readonly kind: "refused" }>;
 /** `write` null: nothing is to be done, and this is the answer. */
 export interface Step {
-  readonly result: UnitWriteResult;
+  readonly result: StepResult;
   readonly write: StepWrite | null;
 }
 export interface StepWrite {

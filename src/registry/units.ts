@@ -18,7 +18,7 @@
  */
 import type { JobState } from "../model/states.ts";
 import type { UnitOption } from "../model/unit-file.ts";
-import { type CallOptions, type Kv, KvError, type Op, type TxnResponse } from "../store/kv.ts";
+import { type CallOptions, type Kv, KvError, type Op, type Revision, type TxnResponse } from "../store/kv.ts";
 import type { Keys } from "./keys.ts";
 import { absent, type Guarded, guarded, MAX_TXN_OPERATIONS, put, read, sizeOf, unchangedSince } from "./operations.ts";
 import {
@@ -29,7 +29,7 @@ import {
   type UnitWriteResult,
   type UnitWriter,
 } from "./types.ts";
-import { jobOf, type Planned, UnitSteps } from "./unit-steps.ts";
+import { jobOf, type Planned, type StepResult, UnitSteps } from "./unit-steps.ts";
 import type { RegistryView } from "./view.ts";
 
 /** Each further try has lost a race against another writer of the same unit: sixteen in a row mean that something is wrong. */
@@ -44,7 +44,7 @@ interface Open extends Planned {
 }
 interface Part extends Guarded {
   readonly open: Open;
-  readonly result: UnitWriteResult;
+  readonly result: StepResult;
   /** Guards something beside the job: a unit file, which only a later view can tell. */
   readonly guardsFile: boolean;
 }
@@ -134,7 +134,7 @@ export class RegistryUnits implements UnitWriter {
         const nested = answer.results[batch.files.length + index];
         if (nested?.op !== "txn") throw new Error("The store answered a nested transaction with something else");
         if (nested.succeeded) {
-          results[part.open.index] = part.result;
+          results[part.open.index] = resultAt(part.result, answer.revision);
           continue;
         }
         const [found] = nested.results;
@@ -164,6 +164,10 @@ export class RegistryUnits implements UnitWriter {
       failure: [read({ key })],
     };
   }
+}
+
+function resultAt(result: StepResult, revision: Revision): UnitWriteResult {
+  return result.kind === "refused" ? result : { kind: result.kind, revision };
 }
 
 /** Transactions within the limit, in order; each puts the files that its units name, once each. */

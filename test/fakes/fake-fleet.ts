@@ -93,7 +93,7 @@ export class FakeFleet implements ClusterView, UnitWriter, MachineWriter {
     if (before !== undefined && before.hash === hash) return await this.setDesiredState(name, desiredState);
     this.#files.set(hash, options);
     this.#setJob({ ...this.#fresh(name), ...before, hash, desiredState });
-    return { kind: before === undefined ? "created" : "replaced" };
+    return { kind: before === undefined ? "created" : "replaced", revision: this.revision };
   }
   async setDesiredState(name: string, desiredState: JobState): Promise<UnitWriteResult> {
     if (this.failure !== null) throw this.failure;
@@ -101,10 +101,10 @@ export class FakeFleet implements ClusterView, UnitWriter, MachineWriter {
     if (before === undefined) {
       return { kind: "refused", error: new RegistryError("unit-not-found", `no unit ${name}`) };
     }
-    if (before.desiredState === desiredState) return { kind: "unchanged" };
+    if (before.desiredState === desiredState) return { kind: "unchanged", revision: this.revision };
     this.writes.push(`state ${name} ${desiredState}`);
     this.#setJob({ ...before, desiredState, machine: desiredState === "inactive" ? null : before.machine });
-    return { kind: "changed" };
+    return { kind: "changed", revision: this.revision };
   }
   async destroyUnit(name: string): Promise<boolean> {
     if (this.failure !== null) throw this.failure;
@@ -129,7 +129,7 @@ export class FakeFleet implements ClusterView, UnitWriter, MachineWriter {
   async #change(change: UnitChange): Promise<UnitWriteResult> {
     if (change.kind === "put") return await this.putUnit(change.name, change.options, change.desiredState);
     if (change.kind === "state") return await this.setDesiredState(change.name, change.desiredState);
-    if (await this.destroyUnit(change.name)) return { kind: "destroyed" };
+    if (await this.destroyUnit(change.name)) return { kind: "destroyed", revision: this.revision };
     return { kind: "refused", error: new RegistryError("unit-not-found", `no unit ${change.name}`) };
   }
   async editMetadata(edits: readonly MetadataEdit[]): Promise<void> {

@@ -66,7 +66,7 @@ const machinePage = v.strictObject({ machines: optional(list(machine)), nextPage
 const errorDetail = v.strictObject({ code: status, message: text });
 const error = v.strictObject({ error: errorDetail });
 const unitBatchResult = v.strictObject({
-  units: v.array(v.strictObject({ name: text, status, error: optional(errorDetail) })),
+  units: v.array(v.strictObject({ name: text, status, revision: optional(revision), error: optional(errorDetail) })),
 });
 const unitNames = v.strictObject({ names: v.array(text) });
 const version = v.strictObject({ version: text, machineID: machineId, leader: optional(machineId) });

@@ -57,6 +57,7 @@ function watched(kv: Kv): Kv {
 interface Outcome {
   readonly name: string;
   readonly status: number;
+  readonly revision?: number;
   readonly error?: { readonly code: number; readonly message: string };
 }
 
@@ -156,6 +157,15 @@ test("a stale guess is tried again alone: its neighbours are written once", asyn
   expect(writes.map(({ success }) => success.length)).toEqual([40, 1]);
   await world.settle();
   expect(new Set([...world.view.jobs()].map(({ desiredState }) => desiredState))).toEqual(new Set(["launched"]));
+});
+
+test("each unit that was written names a revision at which it was so, and which a picture can be compared with", async () => {
+  const [written, refused] = await batch([
+    { name: "a.service", desiredState: "inactive", options: FILE },
+    { name: "absent.service", desiredState: "launched" },
+  ]);
+  await world.settle();
+  expect([written?.revision, refused?.revision]).toEqual([world.view.job("a.service")?.modRevision, undefined]);
 });
 
 test("a transaction that fails is told of its own units only", async () => {

@@ -37,7 +37,7 @@ export async function changeUnits(call: Call): Promise<Response> {
     const name = items[index]?.name ?? "";
     return outcome(call, name, () => {
       if (plan instanceof ItemError) throw plan.cause;
-      return statusOf(results[next++], name, plan);
+      return successOf(results[next++], name, plan);
     });
   });
   return json(200, { units });
@@ -59,16 +59,19 @@ function planOf(call: Call, { name, wish }: UnitBatchItem): UnitChange | ItemErr
   }
 }
 
-function statusOf(result: UnitChangeResult | undefined, name: string, change: UnitChange): number {
+type Success = Pick<UnitBatchOutcomeEntity, "status" | "revision">;
+
+function successOf(result: UnitChangeResult | undefined, name: string, change: UnitChange): Success {
   if (result === undefined) throw new Error(`The registry gave no result for unit "${name}"`);
   if (result.kind === "failed") throw result.error;
   if (result.kind === "refused" && change.kind === "destroy") throw unknownUnit(name);
-  return writtenStatus(result, name);
+  const status = writtenStatus(result, name);
+  return result.kind === "refused" ? { status } : { status, revision: result.revision };
 }
 
-function outcome(call: Call, name: string, work: () => number): UnitBatchOutcomeEntity {
+function outcome(call: Call, name: string, work: () => Success): UnitBatchOutcomeEntity {
   try {
-    return { name, status: work() };
+    return { name, ...work() };
   } catch (error) {
     const { status, message } = refusalOf(error, `units:batch, unit "${name}"`, call.ports.log);
     return { name, status, error: { code: status, message } };

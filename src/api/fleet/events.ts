@@ -17,7 +17,7 @@
 import type { Clock, Timer } from "../../lib/clock.ts";
 import { encodeText } from "../../lib/text.ts";
 import { EVENT_KEEP_ALIVE_MS, type FleetEvent } from "../../model/events.ts";
-import type { ClusterView, ViewChange } from "../../registry/types.ts";
+import type { ClusterView, Revision, ViewChange } from "../../registry/types.ts";
 import { machineRef } from "./call.ts";
 import { isGlobalUnit } from "./entities.ts";
 import type { FleetApiPorts } from "./ports.ts";
@@ -50,6 +50,8 @@ export class EventStream {
   readonly #names: ReadonlySet<string> | null;
   /** What the picture still lacks, in order; null once `synced` was sent. */
   #backlog: Subject[] | null = null;
+  /** The view's, when the picture was begun: whatever it lacks was not there at some moment since. */
+  #pictureRevision: Revision = 0;
   readonly #changed = new Map<string, Subject>();
   #resetPending = false;
   #ended = false;
@@ -138,6 +140,7 @@ export class EventStream {
 
   /** Only names and ids are collected: the view may change before their turn comes. */
   #everything(): Subject[] {
+    this.#pictureRevision = this.#view.revision;
     const subjects: Subject[] = [];
     if (this.#names === null) {
       for (const machine of this.#view.machines()) subjects.push({ kind: "machine", id: machine.id });
@@ -171,7 +174,7 @@ export class EventStream {
       for (const subject of this.#backlog.splice(0, LINES_PER_CHUNK)) events.push(this.#describe(subject));
       if (this.#backlog.length > 0) return events;
       this.#backlog = null;
-      events.push({ type: "synced", revision: this.#view.revision });
+      events.push({ type: "synced", revision: this.#pictureRevision });
     }
     for (const [key, subject] of this.#changed) {
       if (events.length >= LINES_PER_CHUNK) break;

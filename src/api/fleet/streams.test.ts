@@ -149,6 +149,18 @@ describe("events", () => {
     await reader.cancel();
   });
 
+  test("synced names the revision at which the picture was begun: what came while it was told may be missing from it", async () => {
+    for (let i = 0; i < 300; i++) await fleet.putUnit(`unit-${String(i).padStart(3, "0")}.service`, FILE, "inactive");
+    const reader = new Reader(await get("/events"));
+    const begun = fleet.revision;
+    await reader.events();
+    await fleet.putUnit("unit-new.service", FILE, "inactive");
+    const rest = await reader.events();
+    const synced = rest.findIndex(({ type }) => type === "synced");
+    expect(rest[synced]).toEqual({ type: "synced", revision: begun });
+    expect(rest.slice(synced + 1)).toMatchObject([{ type: "unit", name: "unit-new.service" }]);
+  });
+
   test("silence is broken by a keep-alive", async () => {
     const reader = new Reader(await get("/events?unitName=a.service"));
     await reader.events();

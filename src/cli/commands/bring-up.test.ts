@@ -207,7 +207,7 @@ describe("start", () => {
 
   test("a picture drawn before the unit was there, and told after it: the wait goes on", async () => {
     // The daemon of a cluster whose leader has died: the change is done, and the list that it is reading has it not yet.
-    const done = { units: [{ name: "hello.service", status: 201 }] };
+    const done = { units: [{ name: "hello.service", status: 201, revision: 1_000 }] };
     world.answer = (path) => {
       if (!path.endsWith("/units:batch")) return null;
       world.fleet.reset();
@@ -221,6 +221,21 @@ describe("start", () => {
     world.fleet.autoplace(M1);
     await world.fleet.putUnit("hello.service", parseUnitFile(HELLO), "launched");
     expect(await running.done).toMatchObject({ status: 0, err: "" });
+  });
+
+  test("a new unit that somebody destroys before a line told of it, and a picture told anew after that: destroyed", async () => {
+    world.answer = (path) => {
+      if (!path.endsWith("/units:batch")) return null;
+      void world.fleet.putUnit("hello.service", parseUnitFile(HELLO), "launched");
+      const { revision } = world.fleet;
+      void world.fleet.destroyUnit("hello.service");
+      world.fleet.reset();
+      return Response.json({ units: [{ name: "hello.service", status: 201, revision }] });
+    };
+    expect(await world.run("start", "hello.service")).toMatchObject({
+      status: 1,
+      err: "Unit hello.service was destroyed meanwhile\n",
+    });
   });
 
   test("a unit that is missing from a picture told anew, and was there: destroyed", async () => {

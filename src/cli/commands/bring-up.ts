@@ -77,7 +77,11 @@ async function carryOut(
   const accepted = resolved.filter((unit) => unit.kind !== "refused");
   const goals = new Map(accepted.map((unit) => [unit.name, goalOf(context, wish, watch, unit)]));
   const toSend = accepted.filter((unit) => needsRequest(unit, wish));
-  const sent = await sendAll(context, toSend, { doing: wish.doing, change: (unit) => changeOf(wish, unit) });
+  const sent = await sendAll(context, toSend, {
+    doing: wish.doing,
+    change: (unit) => changeOf(wish, unit),
+    onDone: (unit, revision) => goals.get(unit.name)?.written(revision),
+  });
   let status = sent.length < toSend.length || accepted.length < resolved.length ? EXIT_FAILED : EXIT_OK;
   for (const unit of sent) if (unit.kind === "new") line(context, `Unit ${unit.name} inactive`);
   if (wish.verb === null) return status;
