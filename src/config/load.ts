@@ -38,6 +38,8 @@ export interface LoadRequest {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The text of a file; null when there is none. Throws when it is there and cannot be read. */
   readonly readFile: (path: string) => string | null;
+  /** Whether any user of this host can read the file. Default: not. */
+  readonly isPublic?: (path: string) => boolean;
   /** Base name that the program was called by: "flt", "fltd" or "fleetd". */
   readonly argv0Name: string;
   /** Whose daemon it is. */
@@ -86,7 +88,25 @@ export function loadConfig(request: LoadRequest): LoadedConfig {
   const config = values as FltConfig;
   const complete = sources as Sources;
   checkTogether(config, complete, warnings);
+  warnings.push(...publicSecrets(request, complete, file.path));
   return { config, warnings, sources: complete, path: file.path };
+}
+
+/** A file of the host stays readable for the daemons of its users, which need their own when it is closed to them. */
+function publicSecrets(request: LoadRequest, sources: Sources, path: string | null): string[] {
+  if (path === null || request.isPublic?.(path) !== true) return [];
+  const { env, user } = request;
+  const own = userConfigPath(env, user);
+  const isOurs = user.uid === 0 || path === own;
+  const advice = isOurs
+    ? `chmod 600 ${path}`
+    : `give this daemon a file of its own, ${own}, and as root: chmod 600 ${path}`;
+  return CONFIG_FIELDS.filter((field) => {
+    const { secret }: ConfigOption<unknown> = CONFIG_OPTIONS[field];
+    return secret === true && sources[field].kind === "file";
+  }).map(
+    (field) => `Every user of this host can read ${CONFIG_OPTIONS[field].key} in ${sources[field].where}: ${advice}`,
+  );
 }
 
 /** What cannot be read is refused in its turn, with all the others. */
@@ -163,8 +183,17 @@ function readText(request: LoadRequest, path: string): string | null {
   } catch (error) {
     const said = error instanceof Error ? error.message : String(error);
     const reason = said.startsWith("EISDIR") ? "it is a directory" : said;
-    throw new ConfigError(`Cannot read configuration file ${JSON.stringify(path)}: ${reason}`);
+    const advice = said.startsWith("EACCES") ? elsewhere(request, path) : "";
+    throw new ConfigError(`Cannot read configuration file ${JSON.stringify(path)}: ${reason}${advice}`);
   }
+}
+
+/** What a user's own daemon can do about a file of the host that is closed to it. */
+function elsewhere({ env, user }: LoadRequest, path: string): string {
+  const own = userConfigPath(env, user);
+  return user.uid === 0 || path === own
+    ? ""
+    : `. A daemon of your own reads ${own} instead, with systemd_user=true in it`;
 }
 
 /** An empty variable counts as unset: unit files cannot take one away otherwise. */

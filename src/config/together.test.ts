@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { DEFAULT_CONFIG_PATH, type LoadedConfig, loadConfig } from "./load.ts";
 
 function load(...lines: readonly string[]): LoadedConfig {
@@ -67,4 +67,50 @@ test("a short agent_ttl with nobody to ask", () => {
   expect(load(SAFE, "advertise_peer=10.0.0.1:2381").warnings).toEqual([]);
   expect(load(SAFE, CALM).warnings).toEqual([]);
   expect(load().warnings).toEqual([]);
+});
+
+describe("a password in a file that every user can read", () => {
+  const text = [SAFE, CALM, "etcd_username=u", "etcd_password=hidden"].join("\n");
+  const loadAs = (uid: number, path: string, isPublic: boolean, argv: readonly string[] = []): LoadedConfig =>
+    loadConfig({
+      argv,
+      env: {},
+      readFile: (candidate) => (candidate === path ? text : null),
+      isPublic: (candidate) => isPublic && candidate === path,
+      argv0Name: "flt",
+      user: { uid, home: "/home/u" },
+    });
+  const own = "/home/u/.config/flt/flt.conf";
+
+  test("is warned of, with what to do", () => {
+    expect(loadAs(0, DEFAULT_CONFIG_PATH, true).warnings).toEqual([
+      `Every user of this host can read etcd_password in "${DEFAULT_CONFIG_PATH}" line 4: chmod 600 ${DEFAULT_CONFIG_PATH}`,
+    ]);
+    expect(loadAs(1000, own, true, ["--systemd-user"]).warnings).toEqual([
+      `Every user of this host can read etcd_password in "${own}" line 4: chmod 600 ${own}`,
+    ]);
+    // A user's daemon that takes the host's file: closed to it, it would not start.
+    expect(loadAs(1000, DEFAULT_CONFIG_PATH, true).warnings).toEqual([
+      expect.stringContaining(
+        `give this daemon a file of its own, ${own}, and as root: chmod 600 ${DEFAULT_CONFIG_PATH}`,
+      ),
+    ]);
+  });
+
+  test("not in a closed one, nor one that stands elsewhere", () => {
+    expect(loadAs(0, DEFAULT_CONFIG_PATH, false).warnings).toEqual([]);
+    expect(loadAs(0, DEFAULT_CONFIG_PATH, true, ["--etcd-password=other"]).warnings).toEqual([]);
+  });
+
+  test("a host's file that is closed to a user's daemon: where its own is", () => {
+    const readFile = (path: string): string | null => {
+      if (path === DEFAULT_CONFIG_PATH) throw new Error("EACCES: permission denied, open");
+      return null;
+    };
+    const request = { argv: [], env: {}, readFile, argv0Name: "flt" };
+    expect(() => loadConfig({ ...request, user: { uid: 1000, home: "/home/u" } })).toThrow(
+      `"${DEFAULT_CONFIG_PATH}": EACCES: permission denied, open. A daemon of your own reads ${own} instead, with systemd_user=true in it`,
+    );
+    expect(() => loadConfig({ ...request, user: { uid: 0, home: "/root" } })).toThrow(/permission denied, open$/);
+  });
 });

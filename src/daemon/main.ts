@@ -28,6 +28,7 @@ import { type InheritedSockets, takeInheritedSockets } from "../platform/inherit
 import { createJournalLog, type JournalLog, type JournalLogSettings } from "../platform/journal-log.ts";
 import { JournalSocket } from "../platform/journal-socket.ts";
 import { createNotifier, type Notifier, reloadingState } from "../platform/notify.ts";
+import { isReadableByAll } from "../platform/public-file.ts";
 import { type Daemon, startDaemon } from "./daemon.ts";
 import { Reloader } from "./reloader.ts";
 import { StartError } from "./start-error.ts";
@@ -53,7 +54,7 @@ export async function runDaemon(argv: readonly string[], argv0Name: string): Pro
 
 function loadRequest(argv: readonly string[], argv0Name: string): LoadRequest {
   const user = { uid: uid(), home: homedir() };
-  return { argv, env: process.env, readFile: readIfThere, argv0Name, user };
+  return { argv, env: process.env, readFile: readIfThere, isPublic: isReadableByAll, argv0Name, user };
 }
 
 /** Sockets from systemd stand in for the default one. What listen_api asks for is opened beside them. */
