@@ -23,7 +23,7 @@ const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 
 /** "host:port" in its one form. Throws ValueError. */
 export function parsePeerAddress(text: string): string {
-  return hostPort(text, DEFAULT_PEER_PORT);
+  return hostPort(text, DEFAULT_PEER_PORT, listenAdvice);
 }
 
 /** "unix:///path" or "http://host:port" in its one form. Throws ValueError. */
@@ -43,7 +43,7 @@ export function parseApiAddress(text: string): string {
   if (rest === undefined) {
     throw new ValueError(`${quote(text)} is neither unix:///PATH nor http://ADDRESS:PORT`);
   }
-  return `http://${hostPort(rest, undefined)}`;
+  return `http://${hostPort(rest, undefined, listenAdvice)}`;
 }
 
 /** "http://host:port" or "https://host:port" in its one form. Throws ValueError. */
@@ -55,7 +55,7 @@ export function parseEtcdServer(text: string): string {
   if (rest.includes("@")) {
     throw new ValueError("an address in it carries a user or a password. etcd_username and etcd_password are for them");
   }
-  return `${scheme.toLowerCase()}://${hostPort(rest, undefined)}`;
+  return `${scheme.toLowerCase()}://${hostPort(rest, undefined, etcdAdvice)}`;
 }
 
 /** An IP address or a host name, without port. Throws ValueError. */
@@ -77,7 +77,12 @@ export function isLocalApi(address: string): boolean {
   return address.startsWith("unix:") || /^http:\/\/(?:127\.[\d.]+|localhost|\[::1\]):/.test(address);
 }
 
-function hostPort(text: string, defaultPort: number | undefined): string {
+/** What to write where an address is missing. */
+type Advice = (port: string) => string;
+const listenAdvice: Advice = (port) => `Write one, such as 127.0.0.1:${port}, or 0.0.0.0:${port} for every interface`;
+const etcdAdvice: Advice = (port) => `Write that of a server of the etcd, such as 10.0.0.5:${port}`;
+
+function hostPort(text: string, defaultPort: number | undefined, advice: Advice): string {
   const match = HOST_PORT.exec(text);
   if (match === null) {
     const hint = text.split(":").length > 2 ? ". An IPv6 address stands in brackets: [fd00::1]:2380" : "";
@@ -86,10 +91,7 @@ function hostPort(text: string, defaultPort: number | undefined): string {
   const [, bracketed, bare, portText] = match;
   const written = bracketed ?? bare ?? "";
   if (written === "") {
-    const port = portText || "PORT";
-    throw new ValueError(
-      `${quote(text)} names no address. Write one, such as 127.0.0.1:${port}, or 0.0.0.0:${port} for every interface`,
-    );
+    throw new ValueError(`${quote(text)} names no address. ${advice(portText || "PORT")}`);
   }
   const host = normalHost(written);
   if (host === undefined || host.includes(":") !== (bracketed !== undefined)) {
