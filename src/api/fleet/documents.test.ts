@@ -172,6 +172,20 @@ describe("OpenAPI", () => {
     expect(operations.every((operation) => (operation as { deprecated?: boolean }).deprecated)).toBe(true);
   });
 
+  test("only what writes speaks of a change whose fate is not known, or of a full disk", () => {
+    const spoken = Object.entries(document.paths).flatMap(([path, item]) =>
+      Object.entries(item).flatMap(([method, operation]) => {
+        return operation.responses?.["507"] === undefined ? [] : `${method} ${path}`;
+      }),
+    );
+    expect(spoken.filter((name) => name.includes("/flt/v1")).sort()).toEqual([
+      "delete /flt/v1/units/{unitName}",
+      "patch /flt/v1/machines",
+      "post /flt/v1/units:batch",
+      "put /flt/v1/units/{unitName}",
+    ]);
+  });
+
   test("every reference leads somewhere", () => {
     const refs = JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g);
     const names = new Set([...refs].map(([, name]) => name ?? ""));

@@ -116,7 +116,7 @@ function responses(method: string, operation: Operation, isFlt: boolean): Json {
   }
   const refusals: Record<number, string> = { ...COMMON_REFUSALS };
   for (const status of operation.refusals ?? []) refusals[status] = REFUSALS[status] ?? "Refused";
-  if (method !== "GET") {
+  if (method !== "GET" && operation.readsOnly !== true) {
     refusals[504] = UNKNOWN_FATE;
     refusals[507] = "The cluster's disk is full: nothing was done";
   }

@@ -26,6 +26,8 @@ export interface Operation {
   readonly body?: keyof typeof REQUEST_SCHEMAS;
   /** A successful answer by status: an entity, or a media type, or nothing at all (""). */
   readonly answers: Readonly<Record<number, AnswerContent>>;
+  /** It changes nothing, though it is no GET. */
+  readonly readsOnly?: true;
   /** Statuses of refusals that this operation has beside those of all. */
   readonly refusals?: readonly number[];
 }

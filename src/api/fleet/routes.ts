@@ -286,6 +286,7 @@ const REST: readonly Route[] = [
         summary: "The same for more names than a URL holds",
         description: ABOUT_EVENTS,
         body: "EventsRequest",
+        readsOnly: true,
         answers: { 200: EVENT_LINES },
         refusals: [413, 415],
       },
