@@ -19,16 +19,25 @@ export function holdsPem(text: string, kind: PemKind): boolean {
   return PATTERNS[kind].test(text.replaceAll("\r", ""));
 }
 
+/** Whether the first certificate in the text can be read. */
+export function holdsCertificate(text: string): boolean {
+  return certificateOf(text) !== null;
+}
+
+function certificateOf(text: string): X509Certificate | null {
+  try {
+    return new X509Certificate(text);
+  } catch {
+    return null;
+  }
+}
+
 export type PairProblem = "damaged-certificate" | "damaged-key" | "other-key";
 
 /** What keeps a certificate and a key, both PEM, from being shown to a server; null: nothing does. */
 export function pairProblem(cert: string, key: string): PairProblem | null {
-  let certificate: X509Certificate;
-  try {
-    certificate = new X509Certificate(cert);
-  } catch {
-    return "damaged-certificate";
-  }
+  const certificate = certificateOf(cert);
+  if (certificate === null) return "damaged-certificate";
   let secret: KeyObject;
   try {
     secret = createPrivateKey(key);

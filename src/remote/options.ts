@@ -5,9 +5,9 @@
  *
  * @module
  */
-import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { Clock } from "../lib/clock.ts";
-import { type Log, reasonOf } from "../lib/log.ts";
+import type { Log } from "../lib/log.ts";
+import { holdsCertificate, pairProblem } from "../lib/pem.ts";
 
 export interface RemoteTls {
   /** PEM: one or more authorities to believe instead of the system's. */
@@ -91,25 +91,21 @@ function checkTls({ ca, cert, key }: RemoteTls, servers: readonly ServerAddress[
       `Use certificates for etcd: server "${plain.url}" is not reached by TLS; write its address with https://`,
     );
   }
-  if (ca !== undefined) checkCertificate(ca, "certificate authority");
-  if (cert !== undefined) checkCertificate(cert, "client certificate");
+  if (ca !== undefined && !holdsCertificate(ca)) {
+    throw new RemoteOptionsError("Read the certificate authority for etcd: it is not PEM text of a certificate");
+  }
   if (cert !== undefined && key !== undefined) checkPair(cert, key);
 }
 
-function checkCertificate(pem: string, what: string): X509Certificate {
-  try {
-    return new X509Certificate(pem);
-  } catch (error) {
-    throw new RemoteOptionsError(`Read the ${what} for etcd: it is not PEM text of a certificate (${reasonOf(error)})`);
-  }
-}
-
 function checkPair(cert: string, key: string): void {
-  let fits: boolean;
-  try {
-    fits = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
-  } catch (error) {
-    throw new RemoteOptionsError(`Read the client key for etcd: it is not PEM text of a key (${reasonOf(error)})`);
+  switch (pairProblem(cert, key)) {
+    case null:
+      return;
+    case "damaged-certificate":
+      throw new RemoteOptionsError("Read the client certificate for etcd: it is not PEM text of a certificate");
+    case "damaged-key":
+      throw new RemoteOptionsError("Read the client key for etcd: it is not PEM text of a key");
+    case "other-key":
+      throw new RemoteOptionsError("Use a client certificate for etcd: the key does not belong to it");
   }
-  if (!fits) throw new RemoteOptionsError("Use a client certificate for etcd: the key does not belong to it");
 }
