@@ -11,6 +11,7 @@ import { type Entry, type NodeId, RaftNode, type RaftNodeConfig, type SoftState,
 import type { Clock } from "../../../src/lib/clock.ts";
 import { MemoryDisk } from "../../fakes/memory-disk.ts";
 import type { RaftNetwork } from "../../fakes/raft-network.ts";
+import { Life } from "../life.ts";
 import type { SeededRandom } from "../random.ts";
 import { type Checkers, Violation } from "./checkers.ts";
 
@@ -77,52 +78,6 @@ async function* chunksOf(commands: readonly string[], last: number): AsyncGenera
   }
 }
 
-/** One life of the process: when it is over, nothing of it happens any more. */
-class Life {
-  dead = false;
-  paused = false;
-  readonly #clock: Clock;
-  #timers: (() => void)[] = [];
-  #arrivals: (() => void)[] = [];
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  readonly clock: Clock = {
-    now: () => this.#clock.now(),
-    after: (delayMs, run) => {
-      let cancelled = false;
-      const guarded = () => {
-        if (cancelled || this.dead) return;
-        if (this.paused) this.#timers.push(guarded);
-        else run();
-      };
-      const timer = this.#clock.after(delayMs, guarded);
-      return {
-        cancel: () => {
-          cancelled = true;
-          timer.cancel();
-        },
-      };
-    },
-  };
-
-  arrive(run: () => void): void {
-    if (this.dead) return;
-    if (this.paused) this.#arrivals.push(run);
-    else run();
-  }
-
-  resume(): void {
-    this.paused = false;
-    const waiting = [...this.#timers, ...this.#arrivals];
-    this.#timers = [];
-    this.#arrivals = [];
-    for (const run of waiting) this.#clock.after(0, () => this.arrive(run));
-  }
-}
-
 export class Member {
   readonly id: NodeId;
   readonly disk: MemoryDisk;
@@ -183,7 +138,7 @@ export class Member {
   kill(): void {
     if (this.#life === null) return;
     this.#options.note(`kill ${this.id}`);
-    this.#life.dead = true;
+    this.#life.end();
     this.#life = null;
     this.node = null;
     this.#options.network.kill(this.id);

@@ -1,0 +1,166 @@
+/**
+ * One life of the daemon: the production classes of raft, store, replica, registry, engine and agent, joined as src/daemon joins them.
+ *
+ * @module
+ */
+import { CorruptLogError, type Entry, type NodeId, RaftNode, type RaftNodeConfig } from "#raft";
+import { Agent } from "../../../src/agent/agent.ts";
+import { Leadership } from "../../../src/daemon/leadership.ts";
+import { DEFAULT_ENGINE_CONFIG, Engine, type MachineProbe } from "../../../src/engine/index.ts";
+import type { CallHandler, Calls } from "../../../src/lib/calls.ts";
+import { SILENT_LOG } from "../../../src/lib/log.ts";
+import { becomeEngine, Keys, KvAgentRegistry, RegistryUnits, RegistryView } from "../../../src/registry/index.ts";
+import { type ReplicaConfig, ReplicaKv, replicaHandlers, StoreMachine } from "../../../src/replica/index.ts";
+import type { Applied } from "../../../src/replica/store-machine.ts";
+import type { MemoryDisk } from "../../fakes/memory-disk.ts";
+import type { RaftNetwork } from "../../fakes/raft-network.ts";
+import { machineId, registration } from "../../fakes/registry-world.ts";
+import type { FakeUnitManager } from "../../fakes/unit-manager.ts";
+import type { Life } from "../life.ts";
+import type { Observer } from "./observer.ts";
+import { SystemdOfLife } from "./systemd.ts";
+
+export interface DaemonPorts {
+  readonly id: NodeId;
+  readonly life: Life;
+  readonly disk: MemoryDisk;
+  readonly systemd: FakeUnitManager;
+  readonly network: RaftNetwork;
+  readonly raftConfig: Omit<RaftNodeConfig, "id">;
+  readonly replicaConfig: Partial<ReplicaConfig>;
+  readonly addresses: ReadonlyMap<NodeId, string>;
+  readonly random: () => number;
+  readonly calls: (from: NodeId, life: Life) => Calls;
+  readonly probe: (from: NodeId, life: Life) => MachineProbe;
+  readonly observer: Observer;
+  readonly onDamage: () => void;
+}
+
+/** Short ones, so that machines die and come back within a seed. */
+const AGENT_TTL_MS = 2_000;
+const DAEMON_GRACE_MS = 2_000;
+
+/** The store as production has it, and the observer who sees what happens to it. */
+class ObservedMachine extends StoreMachine {
+  readonly #id: NodeId;
+  readonly #observer: Observer;
+
+  constructor(id: NodeId, observer: Observer) {
+    super();
+    this.#id = id;
+    this.#observer = observer;
+  }
+
+  override apply(entry: Entry): Applied {
+    const before = this.store.revision;
+    const applied = super.apply(entry);
+    this.#observer.applied(this.#id, entry, this.store, before);
+    return applied;
+  }
+
+  override async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    await super.restore(chunks);
+    this.#observer.restored(this.#id, this.position, this.store);
+  }
+}
+
+export class Daemon {
+  readonly raft: RaftNode;
+  readonly machine: StoreMachine;
+  readonly kv: ReplicaKv;
+  readonly units: RegistryUnits;
+  readonly view: RegistryView;
+  readonly life: Life;
+  handlers: ReadonlyMap<string, CallHandler> = new Map();
+  readonly #ports: DaemonPorts;
+  readonly #keys = new Keys();
+  readonly #agent: Agent;
+  readonly #leadership: Leadership;
+
+  constructor(ports: DaemonPorts) {
+    this.#ports = ports;
+    const { id, life, observer, network, random } = ports;
+    const { clock } = life;
+    this.life = life;
+    this.machine = new ObservedMachine(id, observer);
+    this.raft = new RaftNode(
+      { id, ...ports.raftConfig },
+      {
+        clock,
+        storage: ports.disk.open(),
+        transport: network.transport(id),
+        machine: this.machine,
+        random,
+        log: SILENT_LOG,
+        onFatal: (error) => observer.fail(error),
+      },
+    );
+    this.kv = new ReplicaKv({
+      raft: this.raft,
+      machine: this.machine,
+      calls: ports.calls(id, life),
+      members: ports.addresses,
+      clock,
+      log: SILENT_LOG,
+      config: ports.replicaConfig,
+    });
+    const kv = observer.watchedKv(this.kv);
+    this.view = new RegistryView({ kv, keys: this.#keys, clock, log: SILENT_LOG, onNewer: (e) => observer.fail(e) });
+    this.units = new RegistryUnits(kv, this.#keys, this.view);
+    this.#agent = new Agent({
+      registry: new KvAgentRegistry(kv, this.#keys, SILENT_LOG),
+      units: new SystemdOfLife(life, ports.systemd, (verb, name) => observer.ordered(id, verb, name)),
+      neighbours: this.view,
+      clock,
+      log: SILENT_LOG,
+      registration: () => registration(id),
+      config: { agentTtlMs: AGENT_TTL_MS },
+      onFatal: (error) => observer.fail(error),
+    });
+    this.#leadership = new Leadership({
+      clock,
+      log: SILENT_LOG,
+      become: (onDeposed, signal) => this.#becomeEngine(onDeposed, signal),
+    });
+  }
+
+  start(): void {
+    const { observer, onDamage } = this.#ports;
+    this.#start().catch((error: unknown) => {
+      if (error instanceof CorruptLogError) onDamage();
+      else observer.fail(error instanceof Error ? error : new Error(String(error)));
+    });
+  }
+
+  async #start(): Promise<void> {
+    const { id, observer, disk } = this.#ports;
+    this.raft.onChange((state) => observer.changed(id, state, disk, disk.full || this.raft.status().diskFull));
+    this.raft.onMembership((configuration) => observer.configured(id, configuration));
+    await this.raft.start();
+    this.handlers = replicaHandlers(this.kv);
+    this.raft.onChange(() => this.#leadership.set(this.raft.role === "leader"));
+    void this.view.start();
+    this.#agent.start();
+    this.#leadership.set(this.raft.role === "leader");
+  }
+
+  async #becomeEngine(onDeposed: (why: string) => void, signal: AbortSignal): Promise<Engine> {
+    const { id, life, observer, probe } = this.#ports;
+    const self = machineId(id);
+    const office = observer.office(this.kv);
+    const session = await becomeEngine(office, this.#keys, self, this.view);
+    await this.view.sync({ signal });
+    const engine = new Engine({
+      view: this.view,
+      session,
+      clock: life.clock,
+      log: SILENT_LOG,
+      probe: probe(id, life),
+      selfId: self,
+      config: { ...DEFAULT_ENGINE_CONFIG, daemonGraceMs: DAEMON_GRACE_MS },
+      onDeposed: () => onDeposed("another engine has taken the leadership key"),
+    });
+    engine.start();
+    return engine;
+  }
+}
