@@ -74,7 +74,7 @@ export interface AgentStatus {
 
 const HEARTBEAT_MAX_MS = 1000;
 const REQUEST_TIMEOUT_MS = 5000;
-const HAND_OVER_MS = 75_000;
+const HAND_OVER_MS = 30_000;
 const LEAVE_MS = 3000;
 const RETRY_FIRST_MS = 50;
 const RETRY_LAST_MS = 2000;
