@@ -60,6 +60,21 @@ describe("the command line itself", () => {
     expect((await world.start(["list-machines"], "fleetctl").done).err).toContain("unix:///run/flt.sock");
   });
 
+  test("one dash before a flag's name, as Go's library took it: called by fleet's names only", async () => {
+    await world.run("submit", "--no-block", "hello.service");
+    const goStyle = ["-request-timeout=5", "list-unit-files", "-no-legend=true", "-full", "-fields", "unit,hash"];
+    const expected = await world.run("list-unit-files", "--no-legend", "--full", "--fields=unit,hash");
+    expect(expected.status).toBe(0);
+    for (const program of ["fleetctl", "fltctl"]) {
+      expect(await world.start(goStyle, program).done).toEqual(expected);
+      expect((await world.start(["list-units", "-fulll"], program).done).status).toBe(2);
+    }
+    expect(await world.start(["list-unit-files", "-full"], "flt").done).toMatchObject({
+      status: 2,
+      err: expect.stringContaining('in "-full"'),
+    });
+  });
+
   test("refusals with their words", async () => {
     const cases: readonly (readonly [string[], number, string])[] = [
       [["--endpoint=ftp://x", "list-machines"], 1, "Cannot use endpoint"],

@@ -91,16 +91,22 @@ export interface SplitArguments {
   readonly words: string[];
 }
 
+export interface SplitOptions {
+  /** Told the words so far: true when whatever follows is an argument. */
+  readonly isComplete?: (words: readonly string[]) => boolean;
+  /** As fleetctl, which Go's library wrote `-full` for: one dash is enough for a name, unless its letters are switches among these. */
+  readonly goStyleBut?: readonly Flag[] | null;
+}
+
 /**
  * Separates flags from arguments.
  *
  * @param flags All that may occur. Where two have the same name or letter, the first one counts.
- * @param isComplete Told the words so far: true when whatever follows is an argument.
  */
 export function splitArguments(
   argv: readonly string[],
   flags: readonly Flag[],
-  isComplete: (words: readonly string[]) => boolean = () => false,
+  { isComplete = () => false, goStyleBut = null }: SplitOptions = {},
 ): SplitArguments {
   const given = new Map<string, string>();
   const words: string[] = [];
@@ -111,6 +117,7 @@ export function splitArguments(
       break;
     }
     if (word.startsWith("--")) takeLong(word, rest, flags, given);
+    else if (goStyleBut !== null && isGoStyle(word, flags, goStyleBut)) takeLong(`-${word}`, rest, flags, given);
     else if (word.startsWith("-") && word.length > 1) takeShort(word, rest, flags, given);
     else {
       words.push(word);
@@ -132,6 +139,13 @@ function takeLong(word: string, rest: string[], flags: readonly Flag[], given: M
     throw new UsageError(`Unknown flag "--${name}"${didYouMean(name, known, "--")}`);
   }
   take(flag, equals === -1 ? null : word.slice(equals + 1), rest, given);
+}
+
+function isGoStyle(word: string, flags: readonly Flag[], own: readonly Flag[]): boolean {
+  const [, name = ""] = /^-([^-=][^=]+)(?:=.*)?$/s.exec(word) ?? [];
+  if (!flags.some((flag) => flag.name === name)) return false;
+  const switches = own.filter(({ value }) => value === undefined).map(({ short }) => short);
+  return ![...name].every((letter) => switches.includes(letter));
 }
 
 /** `-f`, `-fl` for switches, `-n5` and `-n 5` for values. */

@@ -5,6 +5,8 @@
  */
 import { describe, expect, test } from "bun:test";
 import { COMMANDS } from "./commands/index.ts";
+import { type Flag, splitArguments } from "./flags.ts";
+import { GLOBAL_FLAGS } from "./global-flags.ts";
 import { Grammar } from "./grammar.ts";
 
 const grammar = new Grammar("flt", COMMANDS);
@@ -42,6 +44,25 @@ test("a flag belongs to the commands that declare it", () => {
       }
     }
   }
+});
+
+test("one dash before a flag's name is enough for fleet's names, but where all its letters are switches", () => {
+  const readings: string[] = [];
+  for (const command of COMMANDS) {
+    const flags: Flag[] = [...command.flags, ...GLOBAL_FLAGS];
+    const read = (word: string): string => {
+      const { given } = splitArguments([word], flags, { goStyleBut: flags });
+      return [...given].map(([name, value]) => `${name}=${value}`).join(" ");
+    };
+    for (const { name } of flags) {
+      const found = read(`-${name}=true`);
+      if (found !== read(`--${name}=true`)) readings.push(`${command.name} -${name}: ${found}`);
+    }
+  }
+  expect(readings).toEqual([]);
+  const flags: Flag[] = ["f", "l"].map((short) => ({ name: short + short, short, help: "" }));
+  const { given } = splitArguments(["-fl", "-ll"], [...flags, { name: "fl", help: "" }], { goStyleBut: flags });
+  expect([...given.keys()]).toEqual(["ff", "ll"]);
 });
 
 test("help names every command, every flag and every example", () => {

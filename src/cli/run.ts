@@ -27,7 +27,8 @@ export async function run(argv: readonly string[], program: string, world: World
 
 async function dispatch(argv: readonly string[], program: string, world: World): Promise<number> {
   const grammar = new Grammar(program, COMMANDS);
-  const { given, words } = readWords(grammar, argv);
+  const isFleetctl = program === "fleetctl" || program === "fltctl";
+  const { given, words } = readWords(grammar, argv, isFleetctl);
   const ownFlags = [...given.keys()];
   completeFlags(given, program, world);
   const globals = new FlagValues(given, GLOBAL_FLAGS);
@@ -56,7 +57,7 @@ async function dispatch(argv: readonly string[], program: string, world: World):
       progress: display.progress,
       paint: paintFor(world.terminal.stdout, world.environment),
       program,
-      isFleetctl: program === "fleetctl" || program === "fltctl",
+      isFleetctl,
       commands: COMMANDS,
       explain: (other) => grammar.help(other === null ? null : grammar.find(other)),
     });
@@ -81,12 +82,17 @@ async function showHelp(text: string, flags: FlagValues, world: World): Promise<
  * Flags may stand before their command, and a letter may mean one thing to this command and another to that: the first pass finds
  * the command (which letters take a value is the same for all), the second reads its flags before those of the others.
  */
-function readWords(grammar: Grammar, argv: readonly string[]): SplitArguments {
+function readWords(grammar: Grammar, argv: readonly string[], isFleetctl: boolean): SplitArguments {
   const flags = [...GLOBAL_FLAGS, ...COMMANDS.flatMap((command) => command.flags)];
   const isComplete = (words: readonly string[]): boolean => endsFlags(grammar, words);
-  const first = splitArguments(argv, flags, isComplete);
+  const goStyleBut = isFleetctl ? GLOBAL_FLAGS : null;
+  const first = splitArguments(argv, flags, { isComplete, goStyleBut });
   const command = COMMANDS.find(({ name }) => name === grammar.nameOf(first.words[0] ?? ""));
-  return command === undefined ? first : splitArguments(argv, [...command.flags, ...flags], isComplete);
+  if (command === undefined) return first;
+  return splitArguments(argv, [...command.flags, ...flags], {
+    isComplete,
+    goStyleBut: isFleetctl ? [...command.flags, ...GLOBAL_FLAGS] : null,
+  });
 }
 
 /** `flt ssh MACHINE ls -l`: from the machine on it is another program's command line. */
