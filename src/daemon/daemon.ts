@@ -41,6 +41,7 @@ import {
 } from "../registry/index.ts";
 import { ApiListeners } from "./api-listeners.ts";
 import { systemInspector } from "./inspector.ts";
+import { currentLeader } from "./leader.ts";
 import { Leadership, type Leading } from "./leadership.ts";
 import { DaemonMachineCalls, machineHandlers } from "./machine-calls.ts";
 import { leaderStartTime, measureDaemon } from "./metrics.ts";
@@ -163,7 +164,8 @@ export class Daemon {
       },
       version: VERSION,
       machineId: this.#options.machineId,
-      leader: () => this.#view.leader,
+      leader: () =>
+        currentLeader({ self: this.#options.machineId, leads: this.#leadership.leads, view: this.#view, store }),
       metrics: this.#metrics,
       metricsText: () => this.#metrics.text(),
       log,

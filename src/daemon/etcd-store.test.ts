@@ -96,10 +96,11 @@ test("an etcd that is away keeps nobody from starting; why is said until it answ
   await store.start(greeting);
   await clock.advance(60_000);
   expect(store.trouble).toBe("No server of etcd_servers (http://127.0.0.1:2379) answers: connection refused");
+  expect(store.mayBeLedBy()).toBe(false);
   await expect(store.calls.call("127.0.0.1:1", "greet", new Uint8Array())).rejects.toMatchObject({ code: "not-sent" });
   client.name = "cdf818194e3a8c32";
   await clock.advance(1_000);
-  expect([store.trouble, clock.pending]).toEqual([null, 0]);
+  expect([store.trouble, store.mayBeLedBy(), clock.pending]).toEqual([null, true, 0]);
 });
 
 test("stop() ends the wait for an etcd, and closes the client", async () => {

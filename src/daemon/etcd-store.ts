@@ -106,6 +106,11 @@ export class EtcdStore implements DaemonStore {
 
   onMayLead(): void {}
 
+  /** The key goes with its holder's lease; who does not reach the etcd does not hear of that. */
+  mayBeLedBy(): boolean {
+    return this.#options.client.state.connected;
+  }
+
   takeOffice(candidate: Candidate): Promise<EngineTerm> {
     const { clock, log } = this.#options;
     return winElection({ ...candidate, clock, log }, candidate);

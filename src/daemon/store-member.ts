@@ -159,6 +159,12 @@ export class StoreMember implements DaemonStore {
     return { session: await becomeEngine(kv, keys, machineId, view), resign: () => Promise.resolve() };
   }
 
+  mayBeLedBy(address: string): boolean {
+    if (this.raft.leader === 0) return false;
+    const { members } = this.#options;
+    return members === null || members.members.get(this.raft.leader) === address;
+  }
+
   get trouble(): string | null {
     if (this.raft.leader !== 0) return null;
     return "No quorum: the cluster has no leader, too few of initial_cluster's members are reachable";

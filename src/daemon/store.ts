@@ -41,6 +41,8 @@ export interface DaemonStore {
   onMayLead(listener: () => void): void;
   /** Resolves when this daemon is the engine; waits for as long as another one rightly is, or until the signal. */
   takeOffice(candidate: Candidate): Promise<EngineTerm>;
+  /** Whether the machine at this peer address ("": none) may be the engine now; the leadership key alone names the last one. */
+  mayBeLedBy(address: string): boolean;
   /** Why the registry cannot be read, for an operator; null: nothing is wrong here. */
   readonly trouble: string | null;
   measure(metrics: Metrics): void;

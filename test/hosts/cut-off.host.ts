@@ -8,6 +8,7 @@ import { expect } from "bun:test";
 import {
   allWorkloads,
   leaderOf,
+  leaderSeenBy,
   machinesOf,
   names,
   runningOn,
@@ -56,6 +57,9 @@ hostSuite("a cut-off host", { hosts: 3 }, (suite) => {
       expect(refused.code).not.toBe(0);
       expect(refused.stderr).toContain("no quorum");
       expect(refused.stderr).not.toMatch(/\n\s+at /);
+      // The last leader is not the present one.
+      expect(await leaderSeenBy(lonely)).toBeUndefined();
+      expect((await leaderOf(cluster, lonely)).name).not.toBe(lonely.name);
 
       // The majority takes it for dead and starts its units; it cannot know, and keeps them.
       await waitActive(witness, UNITS, 15_000, (machine) => machine !== lonely.machineId);

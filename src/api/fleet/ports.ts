@@ -73,7 +73,7 @@ export interface FleetApiPorts {
   readonly version: string;
   /** The machine that answers. */
   readonly machineId: MachineId;
-  /** The machine whose engine decides, as far as this one knows. */
+  /** The machine whose engine decides now; null: none does, or this one does not know. */
   readonly leader?: () => MachineId | null;
   /** Where requests are counted. */
   readonly metrics?: Metrics;
