@@ -239,3 +239,35 @@ test("a job that cannot be read keeps its place and its file, and the engine goe
   expect(Object.keys(await world.dump()).filter((name) => name.includes("damaged.service"))).toEqual([]);
   await world.stop();
 });
+
+test("a machine that cannot be read may live: no unit of it goes elsewhere, and the engine comes to rest until it can be read", async () => {
+  const world = await new EngineWorld().start();
+  await world.join(1);
+  await world.launch("one.service");
+  await world.launch("g.service", "Global=true");
+  await world.join(2);
+  const key = world.keys.machine(machineId(1));
+  const [kept] = (await world.local.range({ key })).kvs;
+  const write = (value: Uint8Array): Promise<unknown> =>
+    world.local.txn({
+      compare: [],
+      success: [{ op: "put", key, value, lease: kept?.lease ?? 0 }],
+      failure: [],
+    });
+  const before = await world.dump();
+  const schedules = Object.keys(before).filter((name) => name.startsWith("schedule/00000001"));
+  await write(encodeText('{"v":1,"identity":7}'));
+  // Its kernel answers nobody either: the view takes it for gone, and the store knows better.
+  await world.pass(60_000, [1, 2]);
+  expect(world.view.machine(machineId(1))).toBeUndefined();
+  expect([world.where("one.service"), world.holders("one.service")]).toEqual([1, [1]]);
+  const during = await world.dump();
+  for (const name of schedules) expect([name, during[name]]).toEqual([name, before[name]]);
+  expect(world.log.filter((line) => line.startsWith('Gave up on "one.service"'))).toHaveLength(1);
+  await world.launch("other.service");
+  expect(world.where("other.service")).toBe(2);
+  if (kept !== undefined) await write(kept.value);
+  await world.pass(10_000, [1, 2]);
+  expect([world.where("one.service"), world.holders("g.service")]).toEqual([1, [1, 2]]);
+  await world.stop();
+});

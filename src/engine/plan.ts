@@ -253,7 +253,8 @@ class Planner {
         const wanted = unit === undefined || !host.units.has(name) ? null : orderFor(unit);
         const present = host.scheduled.get(name) ?? null;
         if (isSameOrder(wanted, present) || (wanted !== null && host.machine === null)) continue;
-        corrections.push({ machineId, name, job: unit?.job ?? null, scheduled: wanted });
+        const machineIsGone = wanted === null && host.dead && unit !== undefined && isWantedEverywhere(unit);
+        corrections.push({ machineId, name, job: unit?.job ?? null, scheduled: wanted, machineIsGone });
       }
     }
     return corrections;
@@ -261,6 +262,11 @@ class Planner {
 }
 
 /** Whether what this machine ran of the unit, if it ran it, is over: it may run elsewhere. */
+/** It leaves a machine for a rule that this one breaks, or because that is dead. */
+function isWantedEverywhere({ needs, job }: Unit): boolean {
+  return needs.global && job.desiredState !== "inactive";
+}
+
 function hasLost(host: Host, unit: Unit): boolean {
   return unit.needs.fenced ? host.fenced : host.dead;
 }

@@ -118,10 +118,11 @@ class RegistryEngineSession implements EngineSession {
     return { name, compare, success };
   }
 
-  #globalItem({ machineId, name, job, scheduled }: GlobalPlacement): Item {
+  #globalItem({ machineId, name, job, scheduled, machineIsGone }: GlobalPlacement): Item {
     const jobKey = this.#keys.job(name);
     const key = this.#keys.schedule(machineId, name);
     const compare = [job === null ? absent(jobKey) : unchangedSince(jobKey, job.modRevision)];
+    if (machineIsGone === true) compare.push(absent(this.#keys.machine(machineId)));
     if (scheduled === null) return { name, compare, success: [remove({ key })] };
     compare.push(exists(this.#keys.machine(machineId)));
     return { name, compare, success: [put(key, encodeSchedule(scheduled))] };

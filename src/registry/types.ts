@@ -206,6 +206,8 @@ export interface GlobalPlacement {
   /** What the decision was made from; null: there is no such unit (any more). Compared, as in a placement. */
   readonly job: Job | null;
   readonly scheduled: Scheduled | null;
+  /** True: taken off because the machine is dead; refused when it is registered by then, or was all the time, unreadably. */
+  readonly machineIsGone?: boolean;
 }
 export interface PlaceResult {
   /** Names whose decision was stale: look again once the view has reached `revision`. */
