@@ -14,7 +14,14 @@ import {
   unitStateEntity,
   unitStatePageEntity,
 } from "./entities.ts";
-import { EntityError, parseErrorEntity, parseMachinePatch, parseUnitPage, parseUnitPut } from "./entity-input.ts";
+import {
+  EntityError,
+  parseErrorEntity,
+  parseMachine,
+  parseMachinePatch,
+  parseUnitPage,
+  parseUnitPut,
+} from "./entity-input.ts";
 import { decodePageToken, encodePageToken, PageTokenError, pageOf } from "./page-token.ts";
 
 const ID = "0123456789abcdef0123456789abcdef";
@@ -201,4 +208,13 @@ describe("page tokens", () => {
     }
   });
   test("a page behind the end is empty", () => expect(pageOf([1, 2], { limit: 2, page: 9 })).toEqual({ items: [] }));
+});
+
+test("a machine in an answer: metadata of any names, and of texts only", () => {
+  const json: unknown = JSON.parse('{"id":"x","metadata":{"__proto__":"a","constructor":"b"}}');
+  expect(Object.entries(parseMachine(json).metadata ?? {})).toEqual([
+    ["__proto__", "a"],
+    ["constructor", "b"],
+  ]);
+  for (const metadata of [[], "x", { a: 1 }]) expect(() => parseMachine({ id: "x", metadata })).toThrow("metadata");
 });

@@ -47,6 +47,11 @@ function object<Entries extends v.ObjectEntries>(entries: Entries) {
   return v.pipe(isObject, v.object(entries));
 }
 
+/** valibot's record leaves out keys that other objects have a use for, as "constructor": metadata may have any. */
+const textMap = v.custom<Readonly<Record<string, string>>>(
+  (json) => v.is(isObject, json) && Object.values(json).every((value) => typeof value === "string"),
+);
+
 const unitOptionSchema = object({ section: text, name: text, value: text });
 const unitSchema = object({
   name: text,
@@ -66,7 +71,7 @@ const unitStateSchema = object({
 const machineSchema = object({
   id: text,
   primaryIP: text,
-  metadata: v.nullish(v.record(v.string(), v.string()), {}),
+  metadata: v.nullish(textMap, {}),
 });
 const unitPageSchema = object({ units: list(unitSchema), nextPageToken: text });
 const unitStatePageSchema = object({ states: list(unitStateSchema), nextPageToken: text });

@@ -26,6 +26,14 @@ describe("tables", () => {
     await world.run("submit", "a-very-long-name.service");
   });
 
+  test("list-machines shows keys of any name", async () => {
+    const keys = ["__proto__", "constructor", "prototype", "toString"];
+    await world.fleet.editMetadata(keys.map((key) => ({ machineId: M2, key, value: "x" })));
+    const { out } = await world.run("list-machines", "--no-legend", "--fields=metadata");
+    expect(out.trimEnd().split("\n").at(-1)).toBe("__proto__=x,constructor=x,prototype=x,toString=x");
+    expect((await world.run("list-machines", "-o", "json")).out).toContain('"__proto__":"x"');
+  });
+
   test("list-machines", async () => {
     expect((await world.run("list-machines")).out).toBe(
       "MACHINE\t\tIP\t\tMETADATA\n" +
