@@ -112,4 +112,32 @@ hostSuite("socket activation", { hosts: 1, flt: "installed" }, (suite) => {
     expect(await socketFile(host)).toStartWith("srw-rw---- root flt ");
     expect((await host.flt("list-machines")).code).toBe(0);
   });
+
+  suite.case(
+    "enabled together in any order, and on a host whose daemon runs: the socket is systemd's",
+    async (cluster) => {
+      const host = cluster.host("h1");
+      const disable = ["systemctl", "disable", "flt.socket", "flt.service"];
+      for (const order of [
+        ["flt.service", "flt.socket"],
+        ["flt.socket", "flt.service"],
+      ]) {
+        await host.mustRun(["systemctl", "stop", "flt.socket", "flt.service"], { timeoutMs: 60_000 });
+        const { code, stderr } = await host.run(["systemctl", "enable", "--now", ...order], { timeoutMs: 60_000 });
+        expect([order, code, stderr.includes("failed")]).toEqual([order, 0, false]);
+        expect(await host.property("flt.socket", "ActiveState")).toBe("active");
+        expect(await host.property("flt.service", "ActiveState")).toBe("active");
+        await host.mustRun(disable);
+      }
+      await host.mustRun(["systemctl", "stop", "flt.socket", "flt.service"], { timeoutMs: 60_000 });
+      await host.mustRun(["systemctl", "start", "flt.service"], { timeoutMs: 60_000 });
+      expect(await host.property("flt.socket", "ActiveState")).toBe("inactive");
+      await host.mustRun(["systemctl", "enable", "flt.socket"]);
+      await host.mustRun(["systemctl", "restart", "flt.service"], { timeoutMs: 60_000 });
+      expect(await host.property("flt.socket", "ActiveState")).toBe("active");
+      expect((await host.flt("list-machines")).code).toBe(0);
+      await host.mustRun(disable);
+      expect((await host.run(["ls", "/etc/systemd/system/flt.service.wants"])).code).not.toBe(0);
+    },
+  );
 });

@@ -171,7 +171,7 @@ hostSuite("README.md", { hosts: 4, flt: false, canInstall: true, addresses: ADDR
       'curl() { local status=0; timeout 2 curl --fail-with-body "$@" || status=$?; echo; [ $status = 124 ] || return $status; }\nset -e\n';
     const said = await mustBash(host, bounded + block.replace("/MACHINE/", `/${host.machineId}/`));
     expect(said).toContain('{"units":[');
-    expect(said).toContain('{"name":"a.service","status":204}');
+    expect(said).toContain('{"name":"a.service","status":204,"revision":');
     expect(said).toContain('"type":"synced"');
     expect(said).toContain("fleet_engine_");
     expect((await unitsOf(host)).map(({ name }) => name)).not.toContain("b.service");
