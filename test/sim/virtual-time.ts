@@ -18,6 +18,7 @@ interface Event {
 export class VirtualTime implements Clock {
   #now = 0;
   #order = 0;
+  #halted = false;
   /** Binary heap by (at, order). */
   readonly #heap: Event[] = [];
 
@@ -35,12 +36,17 @@ export class VirtualTime implements Clock {
     };
   }
 
+  /** Nothing happens any more: what would follow is of no interest. */
+  halt(): void {
+    this.#halted = true;
+  }
+
   /** Runs every event up to that moment, also those that events bring along. */
   runUntil(endMs: number): void {
     drainMicrotasks();
     for (;;) {
       const next = this.#heap[0];
-      if (next === undefined || next.at > endMs) break;
+      if (next === undefined || next.at > endMs || this.#halted) break;
       this.#pop();
       if (next.run === null) continue;
       this.#now = next.at;

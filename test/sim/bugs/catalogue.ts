@@ -51,6 +51,22 @@ const RAFT: readonly Bug[] = [
     seeds: 50,
   },
   {
+    name: "a joint membership decides by one majority only",
+    file: "raft/core/membership.ts",
+    find: "this.voterSets = outgoing === undefined ? [voters] : [voters, outgoing];",
+    replace: "this.voterSets = outgoing === undefined ? [voters] : [voters];",
+    simulation: "raft",
+    seeds: 500,
+  },
+  {
+    name: "an older term's entry is committed by counting",
+    file: "raft/core/leader.ts",
+    find: "if (index <= log.commit || log.termAt(index) !== term) return;",
+    replace: "if (index <= log.commit || term < 0) return;",
+    simulation: "raft",
+    seeds: 2000,
+  },
+  {
     name: "an append is answered before it is on disk",
     file: "raft/driver/ready-loop.ts",
     find: 'const early = this.#core.role === "leader" && ready.snapshot === null && !this.#electionStateUnsaved();',
@@ -118,9 +134,9 @@ const RAFT: readonly Bug[] = [
   },
   {
     name: "a snapshot with a wrong index",
-    file: "raft/driver/ready-loop.ts",
-    find: "return { index: this.#applied, term: this.#appliedTerm, membership: this.#membership };",
-    replace: "return { index: this.#applied - 1, term: this.#appliedTerm, membership: this.#membership };",
+    file: "raft/driver/snapshots.ts",
+    find: "const writer = await storage.createSnapshot(meta);\n      ok",
+    replace: "const writer = await storage.createSnapshot({ ...meta, index: meta.index - 1 });\n      ok",
     seeds: 50,
   },
   {
@@ -216,6 +232,13 @@ const REPLICA: readonly Bug[] = [
 ];
 
 const REGISTRY: readonly Bug[] = [
+  {
+    name: "an engine writes without its fence",
+    file: "src/registry/engine-session.ts",
+    find: "compare: [this.#leadership], success",
+    replace: "compare: this.#leadership === null ? [this.#leadership] : [], success",
+    seeds: 500,
+  },
   {
     name: "a placement does not look whether the unit changed",
     file: "src/registry/engine-session.ts",

@@ -9,6 +9,8 @@ import { BUGS, type Bug } from "./catalogue.ts";
 const { values } = parseArgs({ options: { only: { type: "string", default: "" }, limit: { type: "string" } } });
 const here = (file: string) => Bun.fileURLToPath(new URL(file, import.meta.url));
 const HOW_LENGTH = 90;
+/** A bug that makes the simulation itself go round in circles is none for this gallery. */
+const HUNT_TIMEOUT_MS = 15 * 60_000;
 let missed = 0;
 
 const hunted = BUGS.filter(({ name }) => name.includes(values.only));
@@ -27,6 +29,7 @@ function hunt(bug: Bug): { readonly seed: number; readonly how: string } | null 
   const { stdout, stderr } = Bun.spawnSync({
     cmd: [process.execPath, "--preload", here("./plant.ts"), here("./hunt.ts"), `${seeds}`, bug.simulation ?? "world"],
     env: { ...process.env, FLT_SIM_BUG: bug.name },
+    timeout: HUNT_TIMEOUT_MS,
   });
   const text = stdout.toString().trim();
   if (text === "") throw new Error(`Hunting "${bug.name}" failed: ${stderr.toString()}`);

@@ -15,6 +15,8 @@ export interface FaultsOptions {
   readonly weather: Weather;
   readonly hosts: readonly Host[];
   readonly reset: (id: NodeId, delayMs: number) => void;
+  /** Makes the operators give orders now: what the engine then decides is under way when the office changes hands. */
+  readonly hurry: () => void;
   readonly note: (line: string) => void;
 }
 
@@ -217,11 +219,14 @@ export class Faults {
   }
 
   #transfer(to: Host): void {
-    const [leader] = this.#leaders();
-    if (leader === undefined) return;
-    this.#count("transfer");
-    this.#options.note(`transfer ${leader.id} to ${to.id}`);
-    leader.transferTo(to.id);
+    this.#options.hurry();
+    this.#later(0, 15, () => {
+      const [leader] = this.#leaders();
+      if (leader === undefined) return;
+      this.#count("transfer");
+      this.#options.note(`transfer ${leader.id} to ${to.id}`);
+      leader.transferTo(to.id);
+    });
   }
 
   #later(low: number, high: number, run: () => void): void {

@@ -32,25 +32,36 @@ export class Operators {
   }
 
   begin(): void {
-    const { random, time, hosts, note } = this.#options;
+    const { random, time } = this.#options;
     time.after(random.between(50, 1200), () => {
       if (this.#over) return;
       this.begin();
-      const host = random.pick(hosts);
-      const { daemon } = host;
-      if (daemon === null) return;
-      const name = random.pick(this.#names);
-      const dice = random.next();
-      const file = random.pick(FILES);
-      note(`order ${name} ${dice.toFixed(2)} by ${host.id}`);
-      host.arrive(() => {
-        if (daemon.view.ready) this.#order(daemon, name, dice, file);
-      });
+      this.#give();
     });
+  }
+
+  /** Everybody at once. */
+  hurry(): void {
+    if (this.#over) return;
+    for (const _ of this.#names) this.#give();
   }
 
   end(): void {
     this.#over = true;
+  }
+
+  #give(): void {
+    const { random, hosts, note } = this.#options;
+    const host = random.pick(hosts);
+    const { daemon } = host;
+    if (daemon === null) return;
+    const name = random.pick(this.#names);
+    const dice = random.next();
+    const file = random.pick(FILES);
+    note(`order ${name} ${dice.toFixed(2)} by ${host.id}`);
+    host.arrive(() => {
+      if (daemon.view.ready) this.#order(daemon, name, dice, file);
+    });
   }
 
   #order({ units }: Daemon, name: string, dice: number, file: (typeof FILES)[number]): void {

@@ -83,6 +83,7 @@ export class World {
       weather: this.#weather,
       hosts,
       reset: (id, delayMs) => this.#network.reset(id, delayMs),
+      hurry: () => this.#operators.hurry(),
       note,
     });
     const common = { time, hosts, note, fail, observer: this.observer };
@@ -238,6 +239,7 @@ export class World {
   #fail(error: Error): void {
     if (this.#violation !== null) return;
     this.#violation = error;
+    this.time.halt();
     this.#note(`violation ${error.message}`);
   }
 }
