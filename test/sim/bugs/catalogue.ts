@@ -51,22 +51,6 @@ const RAFT: readonly Bug[] = [
     seeds: 50,
   },
   {
-    name: "a joint membership decides by one majority only",
-    file: "raft/core/membership.ts",
-    find: "this.voterSets = outgoing === undefined ? [voters] : [voters, outgoing];",
-    replace: "this.voterSets = outgoing === undefined ? [voters] : [voters];",
-    simulation: "raft",
-    seeds: 500,
-  },
-  {
-    name: "an older term's entry is committed by counting",
-    file: "raft/core/leader.ts",
-    find: "if (index <= log.commit || log.termAt(index) !== term) return;",
-    replace: "if (index <= log.commit || term < 0) return;",
-    simulation: "raft",
-    seeds: 2000,
-  },
-  {
     name: "an append is answered before it is on disk",
     file: "raft/driver/ready-loop.ts",
     find: 'const early = this.#core.role === "leader" && ready.snapshot === null && !this.#electionStateUnsaved();',
@@ -114,7 +98,7 @@ const RAFT: readonly Bug[] = [
     replace:
       "    if (this.#state.log.termAt(this.#state.log.commit) === this.#state.term) this.#state.answerRead(requester, context, this.#state.log.commit);\n" +
       "    else if (!this.#reads.add({ requester, context })) this.#state.answerRead(requester, context, null);",
-    seeds: 200,
+    seeds: 300,
   },
   {
     name: "a new leader serves reads before it committed an entry",
@@ -175,7 +159,7 @@ const STORE: readonly Bug[] = [
     file: "src/store/store.ts",
     find: "this.#hub.reset();",
     replace: "",
-    seeds: 200,
+    seeds: 500,
   },
   {
     name: "a watch loses an event at compaction",
@@ -244,7 +228,7 @@ const REGISTRY: readonly Bug[] = [
     file: "src/registry/engine-session.ts",
     find: "const compare = [unchangedSince(this.#keys.job(name), job.modRevision)];",
     replace: "const compare = [exists(this.#keys.job(name))];",
-    seeds: 500,
+    seeds: 1000,
   },
   {
     name: "an agent without a schedule takes it for an empty one",

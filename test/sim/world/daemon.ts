@@ -109,7 +109,7 @@ export class Daemon {
     this.units = new RegistryUnits(kv, this.#keys, this.view);
     this.#agent = new Agent({
       registry: new KvAgentRegistry(kv, this.#keys, SILENT_LOG),
-      units: new SystemdOfLife(life, ports.systemd, (verb, name) => observer.ordered(id, verb, name)),
+      units: new SystemdOfLife(life, ports.systemd, (...order) => observer.ordered(id, ...order)),
       neighbours: this.view,
       clock,
       log: SILENT_LOG,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import type { Configuration, Entry, Message, NodeId, SoftState } from "#raft";
 import { decodeCommand, encodeCommand } from "../../../src/store/codec.ts";
 import type { CallOptions, Kv, Lease, LeaseId, ReadOptions, TxnRequest, TxnResponse } from "../../../src/store/kv.ts";
@@ -16,6 +17,7 @@ import { Checkers } from "../raft/checkers.ts";
 import { Violation } from "../violation.ts";
 import type { VirtualTime } from "../virtual-time.ts";
 import { ForwardingKv } from "./forwarding-kv.ts";
+import type { OnOrder } from "./systemd.ts";
 
 export interface ObserverOptions {
   readonly time: VirtualTime;
@@ -34,6 +36,8 @@ export class Observer {
   readonly placement = new PlacementCheck();
   /** Which engines sent a transaction of these bytes. */
   readonly #offices = new Map<string, Set<Office>>();
+  /** Hash of the file that a host got last. */
+  readonly #held = new Map<string, string>();
   readonly #options: ObserverOptions;
   #lastIndex = 0;
   elections = 0;
@@ -85,12 +89,16 @@ export class Observer {
     this.#guard(() => this.truth.restored(`member ${id}`, index, store));
   }
 
-  ordered(id: NodeId, verb: "start" | "stop" | "unload", name: string): void {
+  ordered(id: NodeId, ...[verb, name, text]: Parameters<OnOrder>): void {
     this.orders += 1;
     this.#options.note(`${verb} ${name} on ${id}`);
-    if (verb === "start") return;
+    const held = `${id} ${name}`;
+    if (verb === "load") this.#held.set(held, createHash("sha1").update(text).digest("hex"));
+    if (verb === "load" || verb === "start") return;
     const scheduled = this.placement.schedules.get(name)?.get(machineId(id));
     if (scheduled === undefined || scheduled.desiredState !== "launched") return;
+    // An older file gives way to the one that belongs there.
+    if (scheduled.hash !== this.#held.get(held)) return;
     const sinceMs = this.#options.time.now() - scheduled.sinceMs;
     if (sinceMs < SETTLED_MS) return;
     this.fail(

@@ -18,12 +18,15 @@ import type {
 } from "../../../src/agent/unit-manager.ts";
 import type { Life } from "../life.ts";
 
+/** @param text The file, for a load. */
+export type OnOrder = (verb: "load" | "start" | "stop" | "unload", name: string, text: string) => void;
+
 export class SystemdOfLife implements UnitManager {
   readonly #life: Life;
   readonly #systemd: UnitManager;
-  readonly #onOrder: (verb: "start" | "stop" | "unload", name: string) => void;
+  readonly #onOrder: OnOrder;
 
-  constructor(life: Life, systemd: UnitManager, onOrder: (verb: "start" | "stop" | "unload", name: string) => void) {
+  constructor(life: Life, systemd: UnitManager, onOrder: OnOrder) {
     this.#life = life;
     this.#systemd = systemd;
     this.#onOrder = onOrder;
@@ -36,7 +39,10 @@ export class SystemdOfLife implements UnitManager {
     return this.#ask(() => this.#systemd.states(names));
   }
   load(file: UnitFile): Promise<ReloadNeed> {
-    return this.#ask(() => this.#systemd.load(file));
+    return this.#ask(() => {
+      this.#onOrder("load", file.name, file.text);
+      return this.#systemd.load(file);
+    });
   }
   restore(file: UnitFile, launched: boolean): Promise<ReloadNeed> {
     return this.#ask(() => this.#systemd.restore(file, launched));
@@ -52,7 +58,7 @@ export class SystemdOfLife implements UnitManager {
   }
   unload(name: string): Promise<ReloadNeed> {
     return this.#ask(() => {
-      this.#onOrder("unload", name);
+      this.#onOrder("unload", name, "");
       return this.#systemd.unload(name);
     });
   }
@@ -72,7 +78,7 @@ export class SystemdOfLife implements UnitManager {
 
   async #order(verb: "start" | "stop", name: string, give: () => Promise<Order>): Promise<Order> {
     const order = await this.#ask(() => {
-      this.#onOrder(verb, name);
+      this.#onOrder(verb, name, "");
       return give();
     });
     return { done: this.#ask(() => order.done) };
