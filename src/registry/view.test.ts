@@ -229,6 +229,27 @@ describe("RegistryView", () => {
 });
 
 describe("sync()", () => {
+  test("without an answer in its caller's time: the store's own reason is told, where it has one", async () => {
+    let trouble: string | null = null;
+    let isMute = false;
+    const onRange = () => (isMute ? new Promise<void>(() => {}) : undefined);
+    const kv = wrap(world.local, { onRange });
+    const options = { kv, keys: world.keys, clock: world.clock, log: SILENT_LOG, storeTrouble: () => trouble };
+    const view = new View(options);
+    await view.start();
+    isMute = true;
+    const said = async (): Promise<string> => {
+      const work = view.sync({ timeoutMs: 2_500 }).catch((error: Error) => error.message);
+      await world.clock.advance(2_500);
+      return (await work) ?? "done";
+    };
+    const noQuorum = "no quorum: no leader of the store confirmed it within 2500 ms";
+    expect(await said()).toEndWith(noQuorum);
+    trouble = "no server answers";
+    expect(await said()).toEndWith(`${noQuorum} (no server answers)`);
+    await view.stop();
+  });
+
   test("waits for what was committed before the call, also outside the prefix", async () => {
     void world.units.putUnit("a.service", unitOptions(""), "launched");
     await world.view.sync();
