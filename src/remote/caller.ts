@@ -15,7 +15,7 @@ import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/prot
 import type { Clock } from "../lib/clock.ts";
 import { type CallOptions, KvError, MAX_REQUEST_BYTES } from "../store/kv.ts";
 import { cancelledError, closedError, isLeaderless, isPassing, toKvError } from "./errors.ts";
-import { GrpcError } from "./grpc/status.ts";
+import { GrpcError, Status } from "./grpc/status.ts";
 import { isStaleToken, type Login } from "./login.ts";
 import { ask, encodeRequest, type Method } from "./rpc.ts";
 import type { Servers } from "./servers.ts";
@@ -39,7 +39,7 @@ export interface CallerOptions {
 
 type Metadata = Readonly<Record<string, string>>;
 
-/** So that a server that turns every call away does not keep us busy until the deadline. */
+/** So that a server that turns every call away does not keep us busy until the deadline. Silence takes its time: it does not count. */
 const TRIES_MAX = 5;
 /** A server without a leader says so at once instead of letting the call wait for one. */
 const HAS_LEADER = { hasleader: "true" };
@@ -88,7 +88,7 @@ export class Caller {
   ): Promise<T> {
     const { servers, clock } = this.#options;
     const deadlineMs = clock.now() + (options.timeoutMs ?? this.#options.timeoutMs);
-    for (let tries = 1; ; tries++) {
+    for (let tries = 1; ; ) {
       if (this.#isClosed) throw closedError(call.action);
       if (options.signal?.aborted) throw cancelledError(call.action);
       let session: Session | undefined;
@@ -102,7 +102,10 @@ export class Caller {
         if (!(error instanceof GrpcError)) throw error;
         if (session !== undefined && isLeaderless(error)) servers.distrust(session, error.message);
         const isWorthIt = session !== undefined && tries < TRIES_MAX && deadlineMs > clock.now();
-        if (isWorthIt && mayRepeat(call, error) && !options.signal?.aborted) continue;
+        if (isWorthIt && mayRepeat(call, error) && !options.signal?.aborted) {
+          if (!isSilence(error)) tries++;
+          continue;
+        }
         throw this.#kvError(call, error, options);
       }
     }
@@ -139,6 +142,10 @@ export class Caller {
     if (this.#isClosed) return closedError(call.action);
     return toKvError(call.action, error, call.writes);
   }
+}
+
+function isSilence({ status, fate }: GrpcError): boolean {
+  return status === Status.deadlineExceeded && fate === "no-answer";
 }
 
 function mayRepeat({ writes }: Call, error: GrpcError): boolean {
