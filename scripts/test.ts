@@ -7,8 +7,9 @@
  *
  * @module
  */
-import { mkdir, rm } from "node:fs/promises";
-import { basename } from "node:path";
+import { chmod, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
 
 interface Counts {
   passed: number;
@@ -25,6 +26,11 @@ const HOST_FILE_MS = Number(process.env.FLT_HOST_FILE_MINUTES ?? 10) * 60_000;
 const TEST_MS = 60_000;
 const [level = "all", filter = ""] = process.argv.slice(2);
 
+/** Where the tests make their temporary files: what is left in it, they forgot. */
+const temporary = await mkdtemp(join(tmpdir(), "flt-test-"));
+// As open as the folder that it stands in for: a test of modes looks at those above its files.
+await chmod(temporary, 0o755);
+
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
 /** Ctrl-C ends the test under way, and nothing is begun after it but the cleaning up. */
@@ -36,7 +42,8 @@ function step(text: string): void {
 
 /** Runs a command with its output shown; true when it exits with 0 before the deadline. */
 async function run(command: string[], timeoutMs: number): Promise<boolean> {
-  const child = Bun.spawn(command, { cwd: ROOT, stdin: "ignore", stdout: "inherit", stderr: "inherit" });
+  const env = { ...process.env, TMPDIR: temporary };
+  const child = Bun.spawn(command, { cwd: ROOT, env, stdin: "ignore", stdout: "inherit", stderr: "inherit" });
   const soft = setTimeout(() => {
     step(`stopping "${command.join(" ")}": not done after ${timeoutMs / 1000} s`);
     child.kill("SIGTERM");
@@ -95,11 +102,21 @@ async function tests(what: string, paths: string[], timeoutMs: number): Promise<
   if (counts.failed > 0) {
     failures.push(what);
   }
+  await countLeftovers(what);
   total.passed += counts.passed;
   total.failed += counts.failed;
   total.skipped += counts.skipped;
   const seconds = ((performance.now() - begin) / 1000).toFixed(0);
   step(`${what}: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped in ${seconds} s`);
+}
+
+/** A test that leaves files behind has failed: in a thousand runs they fill a disk. */
+async function countLeftovers(what: string): Promise<void> {
+  const left = await readdir(temporary);
+  if (left.length === 0) return;
+  total.failed++;
+  failures.push(`${what} left ${left.length} temporary files: ${left.slice(0, 5).join(", ")}`);
+  await Promise.all(left.map((name) => rm(join(temporary, name), { recursive: true, force: true })));
 }
 
 async function hostFiles(): Promise<string[]> {
@@ -138,6 +155,7 @@ if (level !== "unit" && built) {
   }
   await gate("sweep", ["bun", "test/hosts/lib/sweep.ts"], 60_000);
 }
+await rm(temporary, { recursive: true, force: true });
 const skipsFail = process.env.CI === "true" && total.skipped > 0;
 if (failures.length > 0) {
   console.error(`failed: ${failures.join(", ")}`);

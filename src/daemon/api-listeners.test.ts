@@ -4,13 +4,13 @@
  * @module
  */
 import { expect, test } from "bun:test";
-import { existsSync, mkdtempSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { temporaryFolders } from "../../test/fakes/temporary-folder.ts";
 import { SILENT_LOG } from "../lib/log.ts";
 import { ApiListeners } from "./api-listeners.ts";
 
-const folder = mkdtempSync(`${tmpdir()}/flt-listeners-`);
+const folder = temporaryFolders("listeners")();
 const endpoint = (name: string) => `unix://${folder}/${name}`;
 
 /** A stream that says one word and then nothing, for as long as it is read. */

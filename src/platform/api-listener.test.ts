@@ -4,13 +4,13 @@
  * @module
  */
 import { expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { temporaryFolders } from "../../test/fakes/temporary-folder.ts";
 import { listenApi } from "./api-listener.ts";
 
-const directory = () => mkdtempSync(join(tmpdir(), "flt-api-"));
+const directory = temporaryFolders("api");
 /** Leaves a socket behind as a killed daemon does. */
 function abandonSocket(path: string): void {
   const listen = `require("node:net").createServer().listen(process.argv[1], () => process.kill(process.pid, "SIGKILL"))`;

@@ -4,14 +4,15 @@
  * @module
  */
 import { expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { temporaryFolders } from "../../test/fakes/temporary-folder.ts";
 import { ETCD_CLUSTER, openDataDir, rememberRegistry } from "./data-dir.ts";
 
 const A = { id: "cluster-a", members: ["10.0.0.1:2380", "10.0.0.2:2380"] };
 const B = { id: "cluster-b", members: ["10.0.0.9:2380"] };
-const directory = () => join(mkdtempSync(join(tmpdir(), "flt-data-")), "flt");
+const folder = temporaryFolders("data");
+const directory = () => join(folder(), "flt");
 
 test("the identity is made once and found again", async () => {
   const path = directory();

@@ -4,10 +4,12 @@
  * @module
  */
 import { describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { createServer, type Server } from "node:net";
-import { tmpdir } from "node:os";
+import { temporaryFolders } from "../../test/fakes/temporary-folder.ts";
 import { endpointOfAddress, takeInheritedSockets } from "./inherited-sockets.ts";
+
+const folder = temporaryFolders("fds");
 
 describe("addresses", () => {
   const bytes = (family: number, rest: readonly number[]) => Buffer.from([family, 0, ...rest]);
@@ -57,7 +59,7 @@ function listen(where: object): Promise<Server> {
 }
 
 test("a child serves on the sockets it is handed, closes them for its own children, and leaves the file", async () => {
-  const path = `${mkdtempSync(`${tmpdir()}/flt-fds-`)}/flt.sock`;
+  const path = `${folder()}/flt.sock`;
   const servers = [await listen({ path }), await listen({ host: "127.0.0.1", port: 0 })];
   const [unix = -1, tcp = -1] = servers.map((server) => (server as unknown as WithHandle)._handle.fd);
   const address = servers[1]?.address();

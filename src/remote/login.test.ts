@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { afterEach, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { expectRefused } from "../../test/contract/kv/room.ts";
-import { put, RemoteWorld, TIMEOUT_MS, until } from "../../test/fakes/remote-world.ts";
+import { put, remoteWorlds, TIMEOUT_MS, until } from "../../test/fakes/remote-world.ts";
 import { Auth, KV } from "../etcd-proto/etcd_pb.ts";
 import { encodeText } from "../lib/text.ts";
 import type { RangeRequest } from "../store/kv.ts";
@@ -16,15 +16,7 @@ const KEY: RangeRequest = { key: encodeText("a") };
 const LOGIN = { username: "flt", password: "s3cret-word" };
 const WRONG = "etcdserver: authentication failed, invalid user ID or password";
 
-const worlds: RemoteWorld[] = [];
-async function world() {
-  const made = await RemoteWorld.start();
-  worlds.push(made);
-  return { server: made.server, clock: made.clock, said: made.said, open: made.open.bind(made) };
-}
-afterEach(async () => {
-  for (const made of worlds.splice(0)) await made.end();
-});
+const world = remoteWorlds();
 
 test("the token goes with each call; a stale one is renewed once, for a write, too", async () => {
   const { server, open, said } = await world();

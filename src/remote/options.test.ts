@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { certificates } from "../../test/etcd/certificates.ts";
 import { ManualClock } from "../../test/fakes/manual-clock.ts";
 import { SILENT_LOG } from "../lib/log.ts";
@@ -59,7 +60,7 @@ describe("certificates", () => {
   let directory = "";
   const pem = (name: string) => Bun.file(`${directory}/${name}`).text();
   beforeAll(async () => {
-    directory = await mkdtemp("/tmp/flt-remote-");
+    directory = await mkdtemp(`${tmpdir()}/flt-remote-`);
     await certificates(directory);
   });
   afterAll(() => rm(directory, { recursive: true, force: true }));

@@ -1,8 +1,8 @@
-/** RemoteKv before servers that misbehave; what a healthy etcd does is test/contract/kv-remote.test.ts. */
-import { afterEach, describe, expect, test } from "bun:test";
+/** RemoteKv's calls before servers that misbehave; which server it takes is remote-kv-servers.test.ts, what a healthy etcd does test/contract/kv-remote.test.ts. @module */
+import { describe, expect, test } from "bun:test";
 import { constants } from "node:http2";
 import { expectRefused } from "../../test/contract/kv/room.ts";
-import { put, RemoteWorld, TIMEOUT_MS, until } from "../../test/fakes/remote-world.ts";
+import { put, remoteWorlds, TIMEOUT_MS, until } from "../../test/fakes/remote-world.ts";
 import { KV, Lease } from "../etcd-proto/etcd_pb.ts";
 import { encodeText } from "../lib/text.ts";
 import type { RangeRequest } from "../store/kv.ts";
@@ -10,19 +10,11 @@ import { Status } from "./grpc/status.ts";
 
 const { txn, range } = KV.method;
 const KEY: RangeRequest = { key: encodeText("a") };
-const worlds: RemoteWorld[] = [];
-async function world(serverCount = 1): Promise<RemoteWorld> {
-  const made = await RemoteWorld.start(serverCount);
-  worlds.push(made);
-  return made;
-}
-afterEach(async () => {
-  for (const made of worlds.splice(0)) await made.end();
-});
+const world = remoteWorlds();
 
 describe("the fate of a write", () => {
   test("no answer in time: unknown, and the server is told how long it has", async () => {
-    const { server, clock, open } = bind(await world());
+    const { server, clock, open } = await world();
     let timeout: unknown;
     server.on(txn, ({ headers }) => {
       timeout = headers["grpc-timeout"];
@@ -36,7 +28,7 @@ describe("the fate of a write", () => {
   });
 
   test("the connection breaks while it is on its way: unknown, and not repeated", async () => {
-    const { server, open } = bind(await world());
+    const { server, open } = await world();
     server.on(txn, ({ session }) => session.destroy());
     const kv = await open();
     await expectRefused(kv.txn(put("a")), "unknown-fate");
@@ -44,14 +36,14 @@ describe("the fate of a write", () => {
   });
 
   test("the stream is reset: unknown", async () => {
-    const { server, open } = bind(await world());
+    const { server, open } = await world();
     server.on(txn, (exchange) => exchange.reset());
     await expectRefused((await open()).txn(put("a")), "unknown-fate");
     expect(server.asked.Txn).toBe(1);
   });
 
   test("turned away unseen by HTTP/2: sent again, in the same call", async () => {
-    const { server, open } = bind(await world());
+    const { server, open } = await world();
     server.on(txn, (exchange) => {
       if (server.asked.Txn === 1) exchange.reset(constants.NGHTTP2_REFUSED_STREAM);
       else exchange.onMessage = () => exchange.end(0, "", { header: server.header(5), succeeded: true });
@@ -61,14 +53,14 @@ describe("the fate of a write", () => {
   });
 
   test("turned away each time: unavailable, after a few tries", async () => {
-    const { server, open } = bind(await world());
+    const { server, open } = await world();
     server.on(txn, (exchange) => exchange.reset(constants.NGHTTP2_REFUSED_STREAM));
     await expectRefused((await open()).txn(put("a")), "unavailable");
     expect(server.asked.Txn).toBe(5);
   });
 
   test("GOAWAY that does not cover it: done on the next connection", async () => {
-    const { server, clock, open } = bind(await world());
+    const { server, clock, open } = await world();
     server.on(txn, (exchange) => {
       if (server.asked.Txn === 1) {
         const { session, stream } = exchange;
@@ -85,7 +77,7 @@ describe("the fate of a write", () => {
   });
 
   test("an answer that cannot be read, or is none: unknown", async () => {
-    const { server, open } = bind(await world());
+    const { server, open } = await world();
     const kv = await open();
     const answers: ((
       exchange: Parameters<Parameters<typeof server.on<typeof txn.input, typeof txn.output>>[1]>[0],
@@ -116,7 +108,7 @@ describe("the fate of a write", () => {
   });
 
   test("no answer in all the time that its caller has: not repeated either", async () => {
-    const { server, clock, open } = bind(await world());
+    const { server, clock, open } = await world();
     server.on(txn, () => {});
     const kv = await open();
     const write = expectRefused(kv.txn(put("a"), { timeoutMs: 2.5 * TIMEOUT_MS }), "unknown-fate");
@@ -127,7 +119,7 @@ describe("the fate of a write", () => {
   });
 
   test("turned away for want of a leader: it waits for the next one, as long as its time lasts", async () => {
-    const { server, clock, open } = bind(await world());
+    const { server, clock, open } = await world();
     server.on(txn, (exchange) => {
       exchange.onMessage = () =>
         server.asked.Txn === 1
@@ -150,7 +142,7 @@ describe("the fate of a write", () => {
   });
 
   test("no server reached: unavailable, with the reason, at the deadline", async () => {
-    const { server, clock, open } = bind(await world());
+    const { server, clock, open } = await world();
     const { url } = server;
     await server.stop();
     const kv = await open();
@@ -163,7 +155,7 @@ describe("the fate of a write", () => {
   });
 
   test("cancelled by its caller, on its way or before", async () => {
-    const { server, open } = bind(await world());
+    const { server, open } = await world();
     server.on(txn, () => {});
     const kv = await open();
     const controller = new AbortController();
@@ -176,7 +168,7 @@ describe("the fate of a write", () => {
   });
 
   test("the store is closed: closed, for what waits and what comes, and nothing is left running", async () => {
-    const { server, clock, open } = bind(await world());
+    const { server, clock, open } = await world();
     server.on(txn, () => {});
     const kv = await open();
     const watch = kv.watch(KEY);
@@ -194,7 +186,7 @@ describe("the fate of a write", () => {
 
 describe("reads", () => {
   test("are asked again when the connection breaks, on the next server", async () => {
-    const { servers, clock, open } = bind(await world(2));
+    const { servers, clock, open } = await world(2);
     const [first, second] = servers;
     first?.on(range, ({ session }) => session.destroy());
     second?.on(range, (exchange) => {
@@ -211,7 +203,7 @@ describe("reads", () => {
   });
 
   test("that get no answer in time are unavailable", async () => {
-    const { server, clock, open } = bind(await world());
+    const { server, clock, open } = await world();
     server.on(range, () => {});
     const kv = await open();
     const read = expectRefused(kv.range(KEY), "unavailable");
@@ -222,7 +214,7 @@ describe("reads", () => {
   });
 
   test("that get no answer are asked anew, as long as their caller has time: the leader may be another by then", async () => {
-    const { server, clock, open } = bind(await world());
+    const { server, clock, open } = await world();
     server.on(range, (exchange) => {
       // More often than a call that is turned away at once would be tried.
       if ((server.asked.Range ?? 0) < 8) return;
@@ -239,7 +231,7 @@ describe("reads", () => {
   });
 
   test("leave a server that has no leader, unless they are serializable", async () => {
-    const { servers, clock, open } = bind(await world(2));
+    const { servers, clock, open } = await world(2);
     const [first, second] = servers;
     const leads: unknown[] = [];
     first?.on(range, (exchange) => {
@@ -262,7 +254,7 @@ describe("reads", () => {
   });
 
   test("a transaction of compares alone carries a read, or etcd would answer it from what it has", async () => {
-    const { server, open } = bind(await world());
+    const { server, open } = await world();
     const seen: unknown[] = [];
     server.on(txn, (exchange) => {
       exchange.onMessage = ({ success, failure }) => {
@@ -290,7 +282,7 @@ describe("reads", () => {
   });
 
   test("a foreign lease with an id beyond 2^53 comes back as it went", async () => {
-    const { server, open } = bind(await world());
+    const { server, open } = await world();
     const foreign = 0x7111_2222_3333_4445n;
     const back: bigint[] = [];
     server.on(range, (exchange) => {
@@ -327,88 +319,8 @@ describe("reads", () => {
   });
 });
 
-describe("which server", () => {
-  const unfit: readonly (readonly [
-    string,
-    Partial<{ version: string; leader: bigint; isLearner: boolean }>,
-    string,
-  ])[] = [
-    ["too old", { version: "3.3.27" }, "it is etcd 3.3.27; 3.4 or later is needed"],
-    ["without a leader", { leader: 0n }, "it has no leader"],
-    ["a learner", { isLearner: true }, "it is a learner"],
-  ];
-  for (const [what, is, reason] of unfit) {
-    test(`one that is ${what} is passed over, with the reason`, async () => {
-      const { servers, open, said, clock } = bind(await world(2));
-      Object.assign(servers[0] ?? {}, is);
-      const kv = await open();
-      await until("the other is found", () => kv.state.connected);
-      expect(kv.state.server).toBe(servers[1]?.url ?? "");
-      Object.assign(servers[1] ?? {}, is);
-      servers[1]?.cut();
-      await until("it is lost", () => !kv.state.connected);
-      for (let i = 0; i < 6; i++) await clock.advance(1_000);
-      await until("both were asked", () => kv.state.reason?.includes(reason) ?? false);
-      // Once, not each round.
-      expect(said.filter((line) => line.startsWith("Cannot use any etcd server")).length).toBe(1);
-      expect(kv.state.version).toBeNull();
-    });
-  }
-
-  test("of another cluster than the first is refused, however long it stays the only one", async () => {
-    const { servers, open, clock } = bind(await world(2));
-    const [first, second] = servers;
-    if (second !== undefined) second.clusterId = 0x99n;
-    const kv = await open();
-    expect(await kv.clusterId()).toBe("7");
-    await first?.stop();
-    await until("it is lost", () => !kv.state.connected);
-    await clock.advance(5_000);
-    await until("the other was asked", () => kv.state.reason?.includes("cluster") ?? false);
-    expect(kv.state.reason).toContain("it belongs to etcd cluster 99, and 7 is in use");
-    expect(kv.state.connected).toBe(false);
-  });
-
-  test("one that accepts and says nothing delays the next by a moment only", async () => {
-    const mute = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-    const { server, clock, open } = bind(await world());
-    const kv = await open({ servers: [`http://127.0.0.1:${mute.port}`, server.url] });
-    expect(kv.state.connected).toBe(false);
-    await clock.advance(250);
-    await until("the second is found", () => kv.state.server === server.url);
-    mute.stop(true);
-  });
-
-  test("one that speaks HTTP/1.1 is none", async () => {
-    const web = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response("hello") });
-    const { server, open, clock } = bind(await world());
-    const kv = await open({ servers: [`http://127.0.0.1:${web.port}`, server.url] });
-    for (let i = 0; i < 10 && !kv.state.connected; i++) await clock.advance(250);
-    await until("the second is found", () => kv.state.server === server.url);
-    await web.stop(true);
-  });
-
-  test("state and onChange tell how it stands", async () => {
-    const { server, open, clock } = bind(await world());
-    const kv = await open();
-    const seen: boolean[] = [];
-    const stop = kv.onChange(() => seen.push(kv.state.connected));
-    await until("connected", () => kv.state.connected);
-    expect(kv.state).toEqual({ connected: true, server: server.url, version: "3.5.12", reason: null });
-    server.cut();
-    await until("lost", () => !kv.state.connected);
-    await clock.advance(100);
-    await until("connected again", () => kv.state.connected);
-    expect(seen).toEqual([true, false, true]);
-    stop();
-    server.cut();
-    await until("lost", () => !kv.state.connected);
-    expect(seen.length).toBe(3);
-  });
-});
-
 test("a lease id that is taken is chosen anew; one that the caller chose is refused", async () => {
-  const { server, open } = bind(await world());
+  const { server, open } = await world();
   const ids: bigint[] = [];
   server.on(Lease.method.leaseGrant, (exchange) => {
     exchange.onMessage = ({ ID, TTL }) => {
@@ -422,8 +334,3 @@ test("a lease id that is taken is chosen anew; one that the caller chose is refu
   expect(new Set(ids).size).toBe(2);
   await expectRefused(kv.leaseGrant({ ttlMs: 1_000, id: 5 }), "lease-exists");
 });
-
-/** A world's parts, with open() bound. */
-function bind(of: RemoteWorld) {
-  return { servers: of.servers, server: of.server, clock: of.clock, said: of.said, open: of.open.bind(of) };
-}

@@ -1,8 +1,8 @@
 /** A watch before servers that misbehave, or are of an older kind; healthy ones: test/contract/kv-remote.test.ts. */
-import { afterEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { expectRefused, takeBatches } from "../../test/contract/kv/room.ts";
 import type { Exchange } from "../../test/fakes/fake-etcd.ts";
-import { RemoteWorld, TIMEOUT_MS, until } from "../../test/fakes/remote-world.ts";
+import { remoteWorlds, TIMEOUT_MS, until } from "../../test/fakes/remote-world.ts";
 import { Auth, Watch, type WatchRequest } from "../etcd-proto/etcd_pb.ts";
 import { encodeText } from "../lib/text.ts";
 import { END_OF_KEYS, type Watch as KvWatch, type WatchBatch } from "../store/kv.ts";
@@ -12,15 +12,11 @@ const { watch } = Watch.method;
 type WatchExchange = Exchange<typeof watch.input, typeof watch.output>;
 const ALL = { key: new Uint8Array([0]), end: END_OF_KEYS };
 
-const worlds: RemoteWorld[] = [];
-afterEach(async () => {
-  for (const made of worlds.splice(0)) await made.end();
-});
+const makeWorld = remoteWorlds();
 
 /** A world whose servers place every watch at revision 10 and note what they are asked. */
 async function place(serverCount = 1) {
-  const world = await RemoteWorld.start(serverCount);
-  worlds.push(world);
+  const world = await makeWorld(serverCount);
   const exchanges: WatchExchange[] = [];
   const requests: WatchRequest["requestUnion"][] = [];
   for (const server of world.servers) {
@@ -328,8 +324,7 @@ test("a refusal that a new token may mend is tried with one, once", async () => 
 });
 
 test("one that the connection has no room for fails at once, and leaves nothing behind", async () => {
-  const world = await RemoteWorld.start(1, { maxConcurrentStreams: 2 });
-  worlds.push(world);
+  const world = await makeWorld(1, { maxConcurrentStreams: 2 });
   world.server.on(watch, (exchange) => {
     exchange.onMessage = () => exchange.send({ header: world.server.header(10), created: true });
   });

@@ -13,6 +13,7 @@
 import { Database } from "bun:sqlite";
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { openSqliteLog } from "#raft/adapters";
 import { decodeHello, encodeHello, PROTOCOL_VERSION } from "../../raft/adapters/frames.ts";
 import { encodeMembership } from "../../raft/core/config-entry.ts";
@@ -38,7 +39,7 @@ import { Store } from "../../src/store/store.ts";
 import { machineId, registration, unitReport } from "../fakes/registry-world.ts";
 
 const GOLDEN = `${import.meta.dir}/formats.golden.txt`;
-const folder = mkdtempSync("/tmp/flt-formats-");
+const folder = mkdtempSync(`${tmpdir()}/flt-formats-`);
 afterAll(() => rmSync(folder, { recursive: true }));
 
 interface Sample {

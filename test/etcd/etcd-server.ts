@@ -9,6 +9,7 @@
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
 
 const ROOT = `${import.meta.dir}/../..`;
 const FOLDERS = ["/usr/bin", `${ROOT}/.tools/etcd/usr/bin`];
@@ -56,7 +57,7 @@ export class EtcdServer {
     const peers = ports.slice(size).map((port, i) => `m${i}=http://127.0.0.1:${port}`);
     const servers = await Promise.all(
       peers.map(async (_, i) => {
-        const directory = await mkdtemp("/tmp/flt-etcd-");
+        const directory = await mkdtemp(`${tmpdir()}/flt-etcd-`);
         return new EtcdServer({ directory, index: i, peers }, ports[i] as number, options);
       }),
     );

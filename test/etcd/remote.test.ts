@@ -5,6 +5,7 @@
  */
 import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { SILENT_LOG } from "../../src/lib/log.ts";
 import { encodeText } from "../../src/lib/text.ts";
 import { systemClock } from "../../src/platform/clock.ts";
@@ -335,7 +336,7 @@ describe.skipIf(!HAVE_ETCD)("guarded", () => {
   afterAll(() => rm(directory || "/nonexistent", { recursive: true, force: true }));
 
   test("TLS with an authority of one's own and a client certificate; each thing that is wrong is named", async () => {
-    directory = await mkdtemp("/tmp/flt-etcd-tls-");
+    directory = await mkdtemp(`${tmpdir()}/flt-etcd-tls-`);
     const file = (name: string) => `${directory}/${name}`;
     await certificates(directory);
     const server = await etcd({ tls: { ca: file("ca.crt"), cert: file("server.crt"), key: file("server.key") } });

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { afterEach } from "bun:test";
 import type { Settings } from "node:http2";
 import type { Log } from "../../src/lib/log.ts";
 import { encodeText } from "../../src/lib/text.ts";
@@ -31,7 +32,8 @@ export class RemoteWorld {
     return this.servers[0] as FakeEtcd;
   }
 
-  async open(options: Partial<RemoteKvOptions> = {}): Promise<RemoteKv> {
+  /** Bound, so that a test may take it out of its world by name. */
+  readonly open = async (options: Partial<RemoteKvOptions> = {}): Promise<RemoteKv> => {
     const say = (message: string, fields: object = {}) => this.said.push(`${message} ${JSON.stringify(fields)}`);
     const log: Log = { debug: say, info: say, notice: say, warning: say, error: say };
     const kv = await openRemoteKv({
@@ -43,12 +45,25 @@ export class RemoteWorld {
     });
     this.#opened.push(kv);
     return kv;
-  }
+  };
 
   async end(): Promise<void> {
     for (const kv of this.#opened) await kv.close();
     for (const server of this.servers) await server.stop();
   }
+}
+
+/** To be called at the top of a test file: returns what makes a world that ends with its test. */
+export function remoteWorlds(): typeof RemoteWorld.start {
+  const worlds: RemoteWorld[] = [];
+  afterEach(async () => {
+    for (const made of worlds.splice(0)) await made.end();
+  });
+  return async (serverCount, settings) => {
+    const made = await RemoteWorld.start(serverCount, settings);
+    worlds.push(made);
+    return made;
+  };
 }
 
 /** Lets sockets deliver until it holds; no time passes on the world's clock. */

@@ -6,6 +6,7 @@
 import { afterAll, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { resolveImport } from "../../scripts/layers/rules.ts";
 import { scan } from "../../scripts/layers/scan.ts";
 import { FLT_BINARY } from "./lib/cluster.ts";
@@ -14,7 +15,7 @@ import { BARE_ENVIRONMENT } from "./lib/shell.ts";
 const ROOT = `${import.meta.dir}/../..`;
 const CPU_MS_MAX = 15;
 const absent = !existsSync(FLT_BINARY);
-const trap = await mkdtemp("/tmp/flt-binary-");
+const trap = await mkdtemp(`${tmpdir()}/flt-binary-`);
 afterAll(() => rm(trap, { recursive: true, force: true }));
 
 /** Every module that is loaded before the first line of main.ts runs. */

@@ -5,6 +5,7 @@
  */
 import { beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { gunzipSync } from "node:zlib";
 import { CliWorld } from "../../../test/fakes/cli-world.ts";
 import type { FakeInstallHost } from "../../../test/fakes/install-host.ts";
@@ -213,7 +214,7 @@ test("the package's files: the program is where its service looks for it", () =>
 
 describe("the real host", () => {
   test("writes whole files with their mode, through no link, and tells which folder it made", () => {
-    const folder = mkdtempSync("/tmp/flt-install-");
+    const folder = mkdtempSync(`${tmpdir()}/flt-install-`);
     try {
       const path = `${folder}/a/b/file`;
       expect(SYSTEM_HOST.write(path, encodeText("one"), 0o755)).toBe(`${folder}/a`);
