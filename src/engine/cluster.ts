@@ -14,55 +14,15 @@
  * Invariants.
  * - A unit's `place` is its job's machine, or what the plan in the making will write; setJob() sets it right again.
  * - host.units holds exactly the units placed there and the global units scheduled there (or about to be).
- * - byLoad holds exactly the registered machines, the emptiest first, ties by id.
  *
- * Not here. Which machine is the right one (schedule.ts), what is written (plan.ts).
+ * Not here. The machines' own book-keeping (hosts.ts), which machine is the right one (schedule.ts), what is written (plan.ts).
  *
  * @module
  */
-import { BTree } from "../lib/ordered-map.ts";
 import type { Machine, MachineId } from "../model/machine.ts";
 import type { Job, Scheduled } from "../registry/types.ts";
+import { type Host, Hosts, type MutableHost, type MutableUnit, type Unit } from "./hosts.ts";
 import { matchesAny, type Needs } from "./needs.ts";
-
-export interface Unit {
-  readonly name: string;
-  readonly job: Job;
-  readonly needs: Needs;
-  readonly place: MachineId | null;
-}
-interface MutableUnit extends Unit {
-  job: Job;
-  needs: Needs;
-  place: MachineId | null;
-}
-
-export interface Host {
-  readonly id: MachineId;
-  /** null: not registered now. */
-  readonly machine: Machine | null;
-  /** Not registered, and its kernel is silent: what it holds is to be placed elsewhere. */
-  readonly dead: boolean;
-  /** Not registered for so long that it has surely stopped its fenced units, dead or not. */
-  readonly fenced: boolean;
-  readonly units: ReadonlyMap<string, Unit>;
-  /** Those of `units` that keep some newcomers away. */
-  readonly conflicting: ReadonlyMap<string, Unit>;
-  readonly replacing: ReadonlyMap<string, Unit>;
-  /** The schedule keys as they are in the registry. */
-  readonly scheduled: ReadonlyMap<string, Scheduled>;
-  /** Global units that did not fit here because of a neighbour. */
-  readonly refusedGlobals: Set<string>;
-}
-interface MutableHost extends Host {
-  machine: Machine | null;
-  dead: boolean;
-  fenced: boolean;
-  readonly units: Map<string, Unit>;
-  readonly conflicting: Map<string, Unit>;
-  readonly replacing: Map<string, Unit>;
-  readonly scheduled: Map<string, Scheduled>;
-}
 
 export class Cluster {
   readonly dirty = new Set<string>();
@@ -76,17 +36,12 @@ export class Cluster {
   readonly staleReasons = new Set<string>();
 
   readonly #units = new Map<string, MutableUnit>();
-  readonly #hosts = new Map<MachineId, MutableHost>();
-  readonly #byLoad = new BTree<string, Host>(undefined, (a, b) => (a < b ? -1 : a > b ? 1 : 0));
+  readonly #hosts = new Hosts();
   readonly #followers = new Map<string, Set<string>>();
   readonly #replacing = new Map<string, Unit>();
   readonly #globals = new Set<string>();
   /** Unit to the machines that have a schedule key of it. */
   readonly #scheduledOn = new Map<string, Set<MachineId>>();
-  /** Registered no more, not known to be dead, and not empty. */
-  readonly #missing = new Set<MachineId>();
-  /** Registered no more, not empty, and perhaps at work on units that are fenced. */
-  readonly #unfenced = new Set<MachineId>();
 
   unit(name: string): Unit | undefined {
     return this.#units.get(name);
@@ -98,18 +53,18 @@ export class Cluster {
     return this.#hosts.get(id);
   }
   hosts(): Iterable<Host> {
-    return this.#hosts.values();
+    return this.#hosts.all();
   }
   /** Registered machines, the one with the fewest units first. */
   byLoad(): Iterable<Host> {
-    return this.#byLoad.values();
+    return this.#hosts.byLoad();
   }
   get registeredCount(): number {
-    return this.#byLoad.size;
+    return this.#hosts.registeredCount;
   }
   /** Whether some machine has this unit, or is about to. */
   isHeld(name: string): boolean {
-    for (const host of this.#hosts.values()) if (host.units.has(name)) return true;
+    for (const host of this.#hosts.all()) if (host.units.has(name)) return true;
     return false;
   }
   /** Units with a MachineOf that names this one. */
@@ -128,10 +83,10 @@ export class Cluster {
     return this.#replacing.values();
   }
   missing(): ReadonlySet<MachineId> {
-    return this.#missing;
+    return this.#hosts.missing;
   }
   unfenced(): ReadonlySet<MachineId> {
-    return this.#unfenced;
+    return this.#hosts.unfenced;
   }
   get isClean(): boolean {
     return this.dirty.size + this.urgent.size + this.pairs.size + this.offers.size === 0;
@@ -139,8 +94,8 @@ export class Cluster {
 
   setMachine(id: MachineId, machine: Machine | null): void {
     if (machine === null && (this.#hosts.get(id)?.machine ?? null) === null) return;
-    const host = this.#hostFor(id);
-    this.#reindex(host, () => {
+    const host = this.#hosts.ensure(id);
+    this.#hosts.reindex(host, () => {
       host.machine = machine;
       host.dead = false;
       host.fenced = false;
@@ -152,7 +107,7 @@ export class Cluster {
       for (const name of this.#globals) this.markPair(id, name);
       this.offers.add(id);
     }
-    this.#settle(host);
+    this.#hosts.settle(host);
   }
 
   /** Says that a machine that is not registered will not come back with what it ran. */
@@ -161,7 +116,7 @@ export class Cluster {
     if (host === undefined || host.machine !== null) return;
     host.dead = true;
     this.#lookAtAll(host);
-    this.#settle(host);
+    this.#hosts.settle(host);
   }
 
   /** Says that a machine that is not registered has stopped its fenced units. */
@@ -170,7 +125,7 @@ export class Cluster {
     if (host === undefined || host.machine !== null) return;
     host.fenced = true;
     for (const unit of host.units.values()) if (unit.needs.fenced && !unit.needs.global) this.dirty.add(unit.name);
-    this.#settle(host);
+    this.#hosts.settle(host);
   }
 
   setJob(name: string, job: Job | null, needs: Needs): void {
@@ -194,7 +149,7 @@ export class Cluster {
   }
 
   setSchedule(id: MachineId, name: string, scheduled: Scheduled | null): void {
-    const host = this.#hostFor(id);
+    const host = this.#hosts.ensure(id);
     const machines = this.#scheduledOn.get(name) ?? new Set();
     if (scheduled === null) {
       host.scheduled.delete(name);
@@ -207,7 +162,7 @@ export class Cluster {
     else this.#scheduledOn.set(name, machines);
     if (this.#globals.has(name)) this.setGlobalPlace(host, name, scheduled !== null);
     this.markPair(id, name);
-    this.#settle(host);
+    this.#hosts.settle(host);
   }
 
   /** The planner's decision for a unit that is not global. */
@@ -268,7 +223,7 @@ export class Cluster {
     this.#reconsiderReplaced(unit);
     if (!unit.needs.global) return;
     this.#globals.add(unit.name);
-    for (const id of this.#scheduledOn.get(unit.name) ?? []) this.#join(this.#hostFor(id), unit);
+    for (const id of this.#scheduledOn.get(unit.name) ?? []) this.#join(this.#hosts.ensure(id), unit);
   }
 
   #unlink(unit: MutableUnit): void {
@@ -282,7 +237,7 @@ export class Cluster {
     if (unit.place !== null) this.#relocate(unit, null);
     if (!this.#globals.delete(unit.name)) return;
     this.stranded.delete(unit.name);
-    for (const host of this.#hosts.values()) {
+    for (const host of this.#hosts.all()) {
       host.refusedGlobals.delete(unit.name);
       if (host.units.has(unit.name)) this.#leave(host, unit);
     }
@@ -307,13 +262,13 @@ export class Cluster {
     unit.place = to;
     if (to !== null) {
       this.#stopWaiting(unit.name);
-      this.#join(this.#hostFor(to), unit);
+      this.#join(this.#hosts.ensure(to), unit);
     }
-    if (left !== undefined) this.#settle(left);
+    if (left !== undefined) this.#hosts.settle(left);
   }
 
   #join(host: MutableHost, unit: Unit): void {
-    this.#reindex(host, () => host.units.set(unit.name, unit));
+    this.#hosts.reindex(host, () => host.units.set(unit.name, unit));
     if (unit.needs.conflicts.length > 0) host.conflicting.set(unit.name, unit);
     if (unit.needs.replaces.length > 0) {
       host.replacing.set(unit.name, unit);
@@ -326,11 +281,11 @@ export class Cluster {
       if (other !== unit && matchesAny(other.needs.conflicts, unit.name)) this.dirty.add(other.name);
     }
     for (const follower of this.followersOf(unit.name)) this.urgent.add(follower);
-    this.#settle(host);
+    this.#hosts.settle(host);
   }
 
   #leave(host: MutableHost, unit: Unit): void {
-    this.#reindex(host, () => host.units.delete(unit.name));
+    this.#hosts.reindex(host, () => host.units.delete(unit.name));
     host.conflicting.delete(unit.name);
     host.replacing.delete(unit.name);
     for (const follower of this.followersOf(unit.name)) this.urgent.add(follower);
@@ -347,43 +302,6 @@ export class Cluster {
     for (const name of host.units.keys()) this.markPair(host.id, name);
     for (const name of host.scheduled.keys()) this.markPair(host.id, name);
   }
-
-  #hostFor(id: MachineId): MutableHost {
-    let host = this.#hosts.get(id);
-    if (host === undefined) {
-      host = {
-        id,
-        machine: null,
-        dead: false,
-        fenced: false,
-        units: new Map(),
-        conflicting: new Map(),
-        replacing: new Map(),
-        scheduled: new Map(),
-        refusedGlobals: new Set(),
-      };
-      this.#hosts.set(id, host);
-    }
-    return host;
-  }
-
-  /** Changes what byLoad's order hangs on. */
-  #reindex(host: MutableHost, change: () => void): void {
-    if (host.machine !== null) this.#byLoad.delete(loadKey(host));
-    change();
-    if (host.machine !== null) this.#byLoad.set(loadKey(host), host);
-  }
-
-  /** Keeps `missing` and `unfenced` true, and drops a machine that is not registered and holds nothing. */
-  #settle(host: MutableHost): void {
-    const isEmpty = host.units.size === 0 && host.scheduled.size === 0;
-    const isAway = host.machine === null && !isEmpty;
-    if (isAway && !host.dead) this.#missing.add(host.id);
-    else this.#missing.delete(host.id);
-    if (isAway && !host.fenced) this.#unfenced.add(host.id);
-    else this.#unfenced.delete(host.id);
-    if (host.machine === null && isEmpty && this.#hosts.get(host.id) === host) this.#hosts.delete(host.id);
-  }
 }
 
 /** Whether one of the two can have been what kept the other away. */
@@ -393,8 +311,4 @@ function keepsApart(there: Unit, waiting: Unit): boolean {
     matchesAny(there.needs.conflicts, waiting.name) !== undefined ||
     matchesAny(there.needs.replaces, waiting.name) !== undefined
   );
-}
-
-function loadKey(host: Host): string {
-  return `${String(host.units.size).padStart(8, "0")}/${host.id}`;
 }

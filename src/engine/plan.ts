@@ -15,8 +15,9 @@
  */
 import { type MachineId, shortMachineId } from "../model/machine.ts";
 import type { GlobalPlacement, Placement, Refusal, Scheduled } from "../registry/types.ts";
-import type { Cluster, Host, Unit } from "./cluster.ts";
+import type { Cluster } from "./cluster.ts";
 import { objection } from "./filters/index.ts";
+import type { Host, Unit } from "./hosts.ts";
 import { choose, whyLeave } from "./schedule.ts";
 
 /** Machines tried for units in one plan (some 50 ms); the rest stays marked and is planned after this is written. */

@@ -6,8 +6,9 @@
  * @module
  */
 import type { Refusal } from "../registry/types.ts";
-import type { Cluster, Host, Unit } from "./cluster.ts";
+import type { Cluster } from "./cluster.ts";
 import { objection } from "./filters/index.ts";
+import type { Host, Unit } from "./hosts.ts";
 
 export type Choice =
   | { readonly kind: "fits"; readonly host: Host; readonly tried: number }

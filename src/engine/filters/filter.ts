@@ -5,7 +5,8 @@
  *
  * @module
  */
-import type { Cluster, Host, Unit } from "../cluster.ts";
+import type { Cluster } from "../cluster.ts";
+import type { Host, Unit } from "../hosts.ts";
 
 /** newcomer: would this unit be let in? resident: it is there already, may it stay? */
 export type Standing = "newcomer" | "resident";

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Cluster, Host, Unit } from "../cluster.ts";
+import type { Cluster } from "../cluster.ts";
+import type { Host, Unit } from "../hosts.ts";
 import { conflicts } from "./conflicts.ts";
 import type { Filter, Standing } from "./filter.ts";
 import { machineId } from "./machine-id.ts";

@@ -10,7 +10,8 @@
  *
  * @module
  */
-import type { Cluster, Unit } from "../cluster.ts";
+import type { Cluster } from "../cluster.ts";
+import type { Unit } from "../hosts.ts";
 import { matchesAny } from "../needs.ts";
 import type { Filter } from "./filter.ts";
 
