@@ -85,6 +85,12 @@ describe("the command line itself", () => {
       [["--no-bloc", "start"], 2, 'Did you mean "--no-block"? See `flt help`\n'],
       [["list-machines", "--no-block"], 2, 'has no flag "--no-block". See `flt help list-machines`\n'],
       [["list-machines", "-z"], 2, 'Unknown flag "-z"'],
+      [
+        ["status", "-.slice"],
+        2,
+        'Unknown flag "-." in "-.slice": a unit whose name begins with "-" is named after "--". See',
+      ],
+      [["status", "--", "-.slice"], 4, "Unit -.slice does not exist."],
       [["list-machines", "--fields"], 2, "its value is missing"],
       [["list-machines", "--full=maybe"], 2, "only true and false"],
       [["--ca-file=/nope", "list-machines"], 1, "there is no such file"],

@@ -67,6 +67,13 @@ export class FlagValues {
     throw new UsageError(`Cannot use --${name}=${text}: a whole number is needed`);
   }
 
+  /** The same, or the word "all". */
+  countOrAll(name: string): number | "all" {
+    const text = this.text(name);
+    if (text === "all" || /^\d{1,9}$/.test(text)) return text === "all" ? text : Number(text);
+    throw new UsageError(`Cannot use --${name}=${text}: a whole number is needed, or all`);
+  }
+
   /** Seconds, with fractions, to milliseconds. */
   secondsMs(name: string): number {
     const text = this.text(name);
@@ -148,12 +155,18 @@ function isGoStyle(word: string, flags: readonly Flag[], own: readonly Flag[]): 
   return ![...name].every((letter) => switches.includes(letter));
 }
 
+/** systemd itself has such names: -.slice, -.mount. */
+const UNIT_LIKE = /\.[a-z]+$/;
+
 /** `-f`, `-fl` for switches, `-n5` and `-n 5` for values. */
 function takeShort(word: string, rest: string[], flags: readonly Flag[], given: Map<string, string>): void {
   for (let at = 1; at < word.length; at++) {
     const letter = word[at];
     const flag = flags.find((candidate) => candidate.short === letter);
-    if (flag === undefined) throw new UsageError(`Unknown flag "-${letter}"${word.length > 2 ? ` in "${word}"` : ""}`);
+    if (flag === undefined) {
+      const hint = UNIT_LIKE.test(word) ? ': a unit whose name begins with "-" is named after "--"' : "";
+      throw new UsageError(`Unknown flag "-${letter}"${word.length > 2 ? ` in "${word}"` : ""}${hint}`);
+    }
     const attached = word.slice(at + 1);
     if (flag.value !== undefined) {
       take(flag, attached === "" ? null : attached.replace(/^=/, ""), rest, given);

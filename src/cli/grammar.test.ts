@@ -67,6 +67,10 @@ test("one dash before a flag's name is enough for fleet's names, but where all i
 
 test("help names every command, every flag and every example", () => {
   const overview = grammar.help(null);
+  expect(Math.max(...overview.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100);
+  expect(overview).toMatch(
+    /^ {6}--endpoint <URL> {13}Where flt listens: .*\n {35}\S.*\n {35}\S.*\n {35}\S.*\n {6}--request-timeout /m,
+  );
   for (const command of COMMANDS) {
     expect(overview).toContain(`  ${command.name} `);
     const text = grammar.help(command);
@@ -74,6 +78,9 @@ test("help names every command, every flag and every example", () => {
     for (const flag of command.flags) expect(text).toContain(`--${flag.name}`);
     for (const example of command.examples) expect(text).toContain(`  flt ${example}\n`);
     expect(text).not.toMatch(/ $/m);
+    // Usage and examples are there to be copied: they stay on their lines.
+    const options = text.replace(/^Usage:\n.*$/m, "").replace(/\nExamples:\n( .*\n)*/, "");
+    expect(Math.max(...options.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100);
     expect(grammar.help(null)).toBe(overview);
   }
 });

@@ -12,6 +12,7 @@
  */
 import { type CAC, cac } from "cac";
 import { didYouMean } from "../lib/suggest.ts";
+import { wrap } from "../lib/wrap.ts";
 import { CliError, type Command } from "./command.ts";
 import { type Flag, UsageError } from "./flags.ts";
 import { GLOBAL_FLAGS } from "./global-flags.ts";
@@ -20,6 +21,8 @@ interface Section {
   title?: string;
   body: string;
 }
+
+const LINE_WIDTH = 100;
 
 /** A command that is not of this table: `flt daemon` explains itself. */
 const DAEMON = { name: "daemon", summary: "Run a machine of the cluster (flt daemon --help)" };
@@ -125,7 +128,10 @@ function overview(program: string, sections: Section[]): Section[] {
     { body: `${program}: systemd for a cluster` },
     usage,
     { ...commands, title: "Commands (any beginning that only one of them has will do)" },
-    { ...options, title: "Global options (each also as FLTCTL_NAME or FLEETCTL_NAME in the environment)" },
+    {
+      body: foldOptions(options.body.split("\n")),
+      title: "Global options (each also as FLTCTL_NAME or FLEETCTL_NAME in the environment)",
+    },
     { body: `\`${program} help COMMAND\` says more about one command.` },
   ].map(trimmed);
 }
@@ -138,11 +144,23 @@ function about(program: string, command: Command, sections: Section[]): Section[
   return [
     { body: command.summary },
     ...(usage === undefined ? [] : [usage]),
-    { body: wrap(command.description, 100).join("\n") },
-    ...(own.length === 0 ? [] : [{ title: "Options", body: own.join("\n") }]),
+    { body: wrap(command.description, LINE_WIDTH).join("\n") },
+    ...(own.length === 0 ? [] : [{ title: "Options", body: foldOptions(own) }]),
     ...(examples === undefined ? [] : [examples]),
     { body: `The options of all commands (--endpoint, --tunnel, …): \`${program} help\`.` },
   ].map(trimmed);
+}
+
+/** cac gives each option one line, however long; what does not fit goes on below its own column. */
+function foldOptions(lines: readonly string[]): string {
+  return lines
+    .flatMap((line) => {
+      const [, names = "", help = ""] = /^( +(?:-\w, )?--[\w-]+(?: <[^>]*>)? {2,})(.*)$/.exec(line) ?? [];
+      if (names === "") return [line];
+      const folded = wrap(help, LINE_WIDTH - names.length);
+      return folded.map((text, index) => (index === 0 ? names : " ".repeat(names.length)) + text);
+    })
+    .join("\n");
 }
 
 function trimmed({ title, body }: Section): Section {
@@ -163,16 +181,4 @@ function captured(print: () => void): string {
     console.info = original;
   }
   return text;
-}
-
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let current = "";
-  for (const word of text.split(" ")) {
-    if (current !== "" && current.length + 1 + word.length > width) {
-      lines.push(current);
-      current = word;
-    } else current = current === "" ? word : `${current} ${word}`;
-  }
-  return [...lines, current];
 }

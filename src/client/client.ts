@@ -25,6 +25,7 @@ import {
   parseUnitStatePage,
 } from "../model/entity-input.ts";
 import type { FleetEvent } from "../model/events.ts";
+import type { JournalLines } from "../model/journal.ts";
 import { parseUsageEvent, type UsageEvent } from "../model/usage.ts";
 import { changeUnits, type UnitOutcome } from "./batch.ts";
 import { ClientError } from "./errors.ts";
@@ -38,7 +39,8 @@ const MAX_PAGES = 65_535;
 const TEXT_TIMEOUT_MS = 15_000;
 
 export interface JournalOptions {
-  readonly lines: number;
+  readonly lines: JournalLines;
+  readonly since?: string;
   readonly follow: boolean;
   readonly output: string;
 }
@@ -185,7 +187,8 @@ export class FleetClient {
   journal(name: string, machineID: string, options: JournalOptions, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     const query =
       `?machineID=${encodeURIComponent(machineID)}&lines=${options.lines}` +
-      `&follow=${options.follow}&output=${encodeURIComponent(options.output)}`;
+      `&follow=${options.follow}&output=${encodeURIComponent(options.output)}` +
+      (options.since === undefined ? "" : `&since=${encodeURIComponent(options.since)}`);
     // Bun sends no headers before the first byte of a body, and a journal that is followed may be silent for ever.
     const timeoutMs = options.follow ? null : this.#textTimeoutMs();
     return requestStream(this.#http, { method: "GET", path: `${unitPath(name)}/journal${query}`, signal, timeoutMs });

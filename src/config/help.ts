@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { wrap } from "../lib/wrap.ts";
 import { DEFAULT_CONFIG_PATH } from "./load.ts";
 import { CONFIG_FIELDS, CONFIG_OPTIONS, type ConfigOption, flagName } from "./table.ts";
 
@@ -103,15 +104,5 @@ function quoteIfNeeded(example: string): string {
 }
 
 function paragraph(text: string, indent: string): string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    if (line !== "" && indent.length + line.length + 1 + word.length > LINE_WIDTH) {
-      lines.push(indent + line);
-      line = word;
-    } else {
-      line = line === "" ? word : `${line} ${word}`;
-    }
-  }
-  return [...lines, indent + line];
+  return wrap(text, LINE_WIDTH, indent);
 }

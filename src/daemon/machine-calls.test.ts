@@ -44,7 +44,7 @@ test("the same question gets the same answer here and there", async () => {
   for (const machine of [HERE, THERE]) {
     const streams = [
       client.unitStatus(machine, "a.service", signal),
-      client.unitJournal(machine, "a.service", { lines: 3, follow: true, output: "cat" }, signal),
+      client.unitJournal(machine, "a.service", { lines: "all", since: "-1h", follow: true, output: "cat" }, signal),
       client.unitProperties(machine, "a.service", ["Id"], signal),
       client.unitDependencies(machine, "a.service", tree, signal),
       client.usage(machine, { units: ["a.service"], intervalMs: 1_000 }, signal),
@@ -76,6 +76,8 @@ test.each([
   ["unit.status", []],
   ["unit.journal", { unit: "a.service", lines: -1 }],
   ["unit.journal", { unit: "a.service", output: "short --merge" }],
+  ["unit.journal", { unit: "a.service", lines: "every" }],
+  ["unit.journal", { unit: "a.service", since: "now\n--merge" }],
   ["unit.properties", { unit: "a.service", properties: ["Id", "--all"] }],
   ["unit.properties", { unit: "a.service", properties: "Id" }],
   ["unit.properties", { unit: "a.service", properties: Array.from({ length: 201 }, () => "Id") }],

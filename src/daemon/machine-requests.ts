@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { isJournalTime, type JournalLines } from "../model/journal.ts";
 import { isPropertyName, PROPERTIES_MAX } from "../model/property-name.ts";
 import { parseUnitName } from "../model/unit-name.ts";
 import { unitSelector } from "../model/unit-pattern.ts";
@@ -17,7 +18,8 @@ export interface UnitQuery {
 
 /** The same shape that the API asks with (api/fleet/ports.ts, JournalRequest). */
 export interface JournalQuery extends UnitQuery {
-  readonly lines: number;
+  readonly lines: JournalLines;
+  readonly since?: string;
   readonly follow: boolean;
   readonly output: string;
 }
@@ -53,14 +55,19 @@ export function readUnit({ unit }: Fields): UnitQuery {
 }
 
 export function readJournal(fields: Fields): JournalQuery {
-  const { lines = 0, follow = false, output = "short" } = fields;
-  if (typeof lines !== "number" || !Number.isInteger(lines) || lines < 0 || lines > MOST_LINES) {
-    throw unreadable(`${String(lines)} is no number of lines`);
+  const { lines = 0, since, follow = false, output = "short" } = fields;
+  if (!isLines(lines)) throw unreadable(`${String(lines)} is no number of lines`);
+  if (since !== undefined && (typeof since !== "string" || !isJournalTime(since))) {
+    throw unreadable("its journal begins at no time");
   }
   if (typeof output !== "string" || !/^[a-z][a-z-]{0,31}$/.test(output)) {
     throw unreadable("its output mode is not a word");
   }
-  return { ...readUnit(fields), lines, follow: follow === true, output };
+  return { ...readUnit(fields), lines, ...(since !== undefined && { since }), follow: follow === true, output };
+}
+
+function isLines(lines: unknown): lines is JournalLines {
+  return lines === "all" || (typeof lines === "number" && Number.isInteger(lines) && lines >= 0 && lines <= MOST_LINES);
 }
 
 export function readProperties(fields: Fields): PropertiesQuery {

@@ -71,8 +71,8 @@ hostSuite("systemctl's manners", { hosts: 2 }, (suite) => {
   });
 
   suite.case("is-active, is-failed: systemctl's words and statuses", async (cluster) => {
-    for (const unit of PLACED) {
-      const holder = await holderOf(cluster, unit);
+    for (const unit of [...PLACED, "nobody.service"]) {
+      const holder = unit === "nobody.service" ? cluster.host("h2") : await holderOf(cluster, unit);
       for (const verb of ["is-active", "is-failed"]) {
         const systemd = await holder.run(["systemctl", verb, unit]);
         for (const host of cluster.hosts) {
@@ -82,7 +82,6 @@ hostSuite("systemctl's manners", { hosts: 2 }, (suite) => {
         expect(await holder.flt(verb, "-q", unit)).toEqual({ code: systemd.code, stdout: "", stderr: "" });
       }
     }
-    expect(await cluster.host("h2").flt("is-active", "nobody")).toMatchObject({ code: 4, stdout: "inactive\n" });
     expect((await cluster.host("h2").flt("is-active", "everywhere")).stdout).toBe("active\n");
   });
 
@@ -113,6 +112,35 @@ hostSuite("systemctl's manners", { hosts: 2 }, (suite) => {
     expect(tree).toEndWith("In the cluster:\n  Conflicts=web@9.service\n");
   });
 
+  suite.case(
+    "journal: -n all and --since as journalctl there, from any host; a time that is none is refused",
+    async (cluster) => {
+      const holder = await holderOf(cluster, "web@1.service");
+      for (const flags of [
+        ["-n", "all"],
+        ["--since=-1h"],
+        ["--since=today", "-n", "1"],
+        ["--since=1h ago"],
+        ["--lines=2"],
+      ]) {
+        const words = ["--no-pager", "-o", "cat", ...flags];
+        const systemd = await holder.mustRun(["journalctl", "-u", "web@1.service", ...words]);
+        for (const host of cluster.hosts) expect(await host.mustFlt("journal", ...words, "web@1")).toBe(systemd);
+      }
+      for (const host of cluster.hosts) {
+        for (const follow of [[], ["-f"]]) {
+          expect(await host.flt("journal", "--since=soon", ...follow, "web@1")).toEqual({
+            code: 1,
+            stdout: "",
+            stderr: expect.stringMatching(
+              /Cannot read the journal of "web@1.service": Failed to parse timestamp: soon\n$/,
+            ),
+          });
+        }
+      }
+    },
+  );
+
   suite.case("lists as data, narrowed as systemctl narrows them", async (cluster) => {
     const host = cluster.host("h2");
     const rows = JSON.parse(await host.mustFlt("list-units", "-o", "json")) as {
@@ -125,6 +153,15 @@ hostSuite("systemctl's manners", { hosts: 2 }, (suite) => {
       expect([unit, sub]).toEqual([unit, await cluster.hostOfMachine(machine).property(unit, "SubState")]);
     }
     expect(Bun.YAML.parse(await host.mustFlt("list-units", "-o", "yaml"))).toEqual(rows);
+    // What the host's systemctl takes, flt takes, and a newer systemd's words beside them.
+    const groups = (text: string): string[] => text.trim().split("\n\n");
+    const own = groups(await host.mustFlt("list-units", "--state=help"));
+    for (const group of groups(await host.mustRun(["systemctl", "--no-pager", "--state=help"]))) {
+      const [heading = "", ...words] = group.split("\n");
+      if (heading === "Available unit file states:") continue;
+      const known = own.find((each) => each.startsWith(heading))?.split("\n");
+      expect([heading, words.filter((word) => known?.includes(word) !== true)]).toEqual([heading, []]);
+    }
     const failed = await host.mustFlt("list-units", "--no-legend", "--fields=unit", "--state=failed");
     expect(failed).toBe("broken.service\n");
     for (const each of cluster.hosts) {

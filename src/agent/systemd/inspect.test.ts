@@ -18,6 +18,9 @@ test("lines and output are checked", () => {
   for (const lines of [-1, 1.5, Number.NaN, 1e9]) {
     expect(() => unitJournal("a.service", { ...journal, lines }, signal)).toThrow("lines must be");
   }
+  for (const since of ["", " ", "1h;x", "a\nb", "today\0", "x".repeat(101)]) {
+    expect(() => unitJournal("a.service", { ...journal, since }, signal)).toThrow("is no time");
+  }
   expect(() => unitJournal("a.service", { ...journal, output: "short --merge" }, signal)).toThrow(
     'output "short --merge" is not one of short',
   );

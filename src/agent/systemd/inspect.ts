@@ -10,6 +10,8 @@
  *
  * @module
  */
+import { decodeText } from "../../lib/text.ts";
+import { isJournalTime, type JournalLines } from "../../model/journal.ts";
 import { isPropertyName } from "../../model/property-name.ts";
 import { isUnitName } from "../../model/unit-name.ts";
 import { HOST_SCOPE, type SystemdScope } from "./scope.ts";
@@ -35,7 +37,9 @@ export const JOURNAL_OUTPUTS = [
 
 export interface JournalOptions {
   /** How many lines of the past. */
-  readonly lines: number;
+  readonly lines: JournalLines;
+  /** Nothing that is older; journalctl reads it, and refuses what is no time. */
+  readonly since?: string;
   /** Goes on with what comes, until the reader leaves. */
   readonly follow: boolean;
   /** One of JOURNAL_OUTPUTS. */
@@ -83,9 +87,12 @@ export function unitJournal(
   scope: SystemdScope = HOST_SCOPE,
 ): AsyncGenerator<Uint8Array, number> {
   checkName(name);
-  const { lines, follow } = options;
-  if (!Number.isInteger(lines) || lines < 0 || lines > JOURNAL_LINES_MAX) {
-    throw new InspectError(`Cannot read the journal of "${name}": lines must be 0 to ${JOURNAL_LINES_MAX}`);
+  const { lines, since, follow } = options;
+  if (lines !== "all" && (!Number.isInteger(lines) || lines < 0 || lines > JOURNAL_LINES_MAX)) {
+    throw new InspectError(`Cannot read the journal of "${name}": lines must be 0 to ${JOURNAL_LINES_MAX}, or all`);
+  }
+  if (since !== undefined && !isJournalTime(since)) {
+    throw new InspectError(`Cannot read the journal of "${name}": ${JSON.stringify(since)} is no time`);
   }
   const known = JOURNAL_OUTPUTS.find((candidate) => candidate === options.output);
   if (known === undefined) {
@@ -102,7 +109,10 @@ export function unitJournal(
     `--output=${known}`,
   ];
   if (follow) command.push("--follow");
-  return output(command, signal, scope);
+  if (since === undefined) return output(command, signal, scope);
+  return output([...command, `--since=${since}`], signal, scope, (words) => {
+    return new InspectError(`Cannot read the journal of "${name}": ${words}`);
+  });
 }
 
 /** `Name=value` lines; no properties: all of them. */
@@ -142,10 +152,12 @@ function checkName(name: string): void {
   if (!isUnitName(name)) throw new InspectError(`Cannot ask systemd about "${name}": not a unit name`);
 }
 
+/** @param refusal What is thrown when the tool fails before it has printed anything; null: its complaint is part of what it says. */
 async function* output(
   command: readonly string[],
   signal: AbortSignal,
   scope: SystemdScope,
+  refusal: ((words: string) => Error) | null = null,
 ): AsyncGenerator<Uint8Array, number> {
   if (signal.aborted) return -1;
   const child = Bun.spawn([...command], {
@@ -158,11 +170,17 @@ async function* output(
   signal.addEventListener("abort", end, { once: true });
   const complaints = collect(child.stderr);
   try {
-    for await (const chunk of child.stdout) yield chunk;
+    let isSilent = true;
+    for await (const chunk of child.stdout) {
+      isSilent = false;
+      yield chunk;
+    }
     if (signal.aborted) return -1;
     const words = await complaints;
+    const status = await child.exited;
+    if (refusal !== null && isSilent && status !== 0) throw refusal(decodeText(words).trim());
     if (words.length > 0) yield words;
-    return await child.exited;
+    return status;
   } finally {
     signal.removeEventListener("abort", end);
     end();

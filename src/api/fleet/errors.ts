@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { CallError } from "../../lib/calls.ts";
 import { type Log, reasonOf } from "../../lib/log.ts";
 
 export type ApiErrorCode =
@@ -90,6 +91,8 @@ function ruleOf(error: unknown): Rule | undefined {
   const code = codeOf(error);
   // RegistryError also says "conflict", where the key changed under us again and again: that is no fault of the caller.
   if (code === "conflict" && !(error instanceof ApiError)) return { status: 503, advice: NOTHING_DONE };
+  // What the other machine refused as nonsense, the caller has written.
+  if (code === "refused" && error instanceof CallError && error.refusal === "bad-request") return RULES[error.refusal];
   return code === undefined || !Object.hasOwn(RULES, code) ? undefined : RULES[code];
 }
 

@@ -9,12 +9,15 @@
 import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Metrics } from "../../lib/metrics.ts";
+import type { JournalLines } from "../../model/journal.ts";
 import type { MachineId } from "../../model/machine.ts";
 import type { UsageRequest } from "../../model/usage.ts";
 import type { ClusterView, MachineWriter, UnitWriter } from "../../registry/types.ts";
 
 export interface JournalRequest {
-  readonly lines: number;
+  readonly lines: JournalLines;
+  /** Nothing older than this; checked to look like a time, and read by the machine's journalctl. */
+  readonly since?: string;
   readonly follow: boolean;
   /** One of journalctl's output modes, checked to be a single word. */
   readonly output: string;

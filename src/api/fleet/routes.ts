@@ -149,7 +149,8 @@ const UNITS: readonly Route[] = [
         summary: "journalctl, from the machine that holds the unit",
         query: [
           MACHINE_ID,
-          { name: "lines", type: "integer", description: "How many of the last lines; 10 unless told" },
+          { name: "lines", type: "string", description: "How many of the last lines, or all; 10 unless told" },
+          { name: "since", type: "string", description: "Nothing older than this time, as journalctl takes it" },
           { name: "follow", type: "boolean", description: "Go on with what is logged from now on" },
           { name: "output", type: "string", description: "One of journalctl's output modes" },
         ],

@@ -218,6 +218,10 @@ describe("status and journal", () => {
       `status a.service ${M2}`,
       `journal a.service ${M1} {"lines":5,"follow":true,"output":"cat"}`,
     ]);
+    await (await get("/units/a.service/journal?lines=all&since=-1h%2030min")).text();
+    expect(asked.at(-1)).toBe(
+      `journal a.service ${M2} {"lines":"all","since":"-1h 30min","follow":false,"output":"short"}`,
+    );
   });
 
   test("several machines follow one another, each named; follow needs one of them", async () => {
@@ -241,11 +245,16 @@ describe("status and journal", () => {
     expect((await get("/units/a.service/journal?lines=-1")).status).toBe(400);
     expect((await get("/units/a.service/journal?lines=1e3")).status).toBe(400);
     expect((await get("/units/a.service/journal?output=--vacuum-size")).status).toBe(400);
+    expect((await get("/units/a.service/journal?since=now%0A--vacuum-size")).status).toBe(400);
     expect(asked).toEqual([]);
     answer = () => {
       throw new CallError("not-sent", "connection refused");
     };
     expect((await get("/units/a.service/status")).status).toBe(502);
+    answer = () => {
+      throw new CallError("refused", "Cannot read the journal: Failed to parse timestamp: soon", "bad-request");
+    };
+    expect((await get("/units/a.service/journal?since=soon")).status).toBe(400);
   });
 
   test("a silent journal does not hold the headers back, and leaving ends it", async () => {

@@ -11,7 +11,8 @@
  * @module
  */
 import type { Clock, Timer } from "../../lib/clock.ts";
-import { encodeText } from "../../lib/text.ts";
+import { encodeText, shortened } from "../../lib/text.ts";
+import { isJournalTime, type JournalLines } from "../../model/journal.ts";
 import { shortMachineId } from "../../model/machine.ts";
 import { isPropertyName, PROPERTIES_MAX } from "../../model/property-name.ts";
 import { type Call, machineRef, refreshView } from "./call.ts";
@@ -35,7 +36,15 @@ export async function unitStatus(call: Call): Promise<Response> {
 }
 
 export async function unitJournal(call: Call): Promise<Response> {
-  const lines = queryInteger(call.query, "lines", DEFAULT_JOURNAL_LINES, MAX_JOURNAL_LINES);
+  const { query } = call;
+  const since = query.get("since") || undefined;
+  if (since !== undefined && !isJournalTime(since)) {
+    throw new ApiError(
+      "bad-request",
+      `Cannot show the journal of "${call.name}" since ${JSON.stringify(shortened(since))}: that is no time`,
+    );
+  }
+  const lines = journalLines(query);
   const follow = queryFlag(call.query, "follow");
   const output = call.query.get("output") ?? "short";
   if (!OUTPUT_PATTERN.test(output)) {
@@ -49,9 +58,15 @@ export async function unitJournal(call: Call): Promise<Response> {
       `Cannot follow "${call.name}": it is on ${machines.length} machines, choose one with machineID`,
     );
   }
+  const request = { lines, ...(since !== undefined && { since }), follow, output };
   return textResponse(call, machines, (machineId, signal) =>
-    call.ports.machineCalls.unitJournal(machineId, call.name, { lines, follow, output }, signal),
+    call.ports.machineCalls.unitJournal(machineId, call.name, request, signal),
   );
+}
+
+function journalLines(query: URLSearchParams): JournalLines {
+  if (query.get("lines") === "all") return "all";
+  return queryInteger(query, "lines", DEFAULT_JOURNAL_LINES, MAX_JOURNAL_LINES);
 }
 
 export async function unitProperties(call: Call): Promise<Response> {

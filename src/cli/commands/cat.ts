@@ -12,7 +12,7 @@ export const cat: Command = {
   name: "cat",
   usage: "UNIT...",
   summary: "Print unit files as the cluster holds them",
-  description: "Several files are separated by an empty line.",
+  description: "Several files are separated by an empty line. Ends with 5 when one of the units is not known.",
   examples: ["cat hello.service", "cat web@.service > web@.service"],
   flags: [],
   pages: true,

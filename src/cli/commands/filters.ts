@@ -7,14 +7,30 @@
  * @module
  */
 import { didYouMean } from "../../lib/suggest.ts";
+import { shortened } from "../../lib/text.ts";
+import { wrap } from "../../lib/wrap.ts";
 import type { MachineEntity } from "../../model/entities.ts";
 import type { Glob } from "../../model/glob.ts";
+import { JOB_STATES } from "../../model/states.ts";
+import { ACTIVE_STATES, LOAD_STATES, SUB_STATES } from "../../model/systemd-states.ts";
 import { mangleUnitName, UNIT_SUFFIXES } from "../../model/unit-name.ts";
 import { compileUnitPattern, isUnitPattern, matchesSome } from "../../model/unit-pattern.ts";
 import { CliError, type CommandContext } from "../command.ts";
 
-/** systemd's words for a unit's load state; --type takes them, too, as systemctl does. */
-const LOAD_STATES = ["stub", "loaded", "not-found", "bad-setting", "error", "merged", "masked"];
+const LINE_WIDTH = 100;
+
+/** The words that --state takes, in groups; the headings are systemctl's. */
+export type StateWords = readonly (readonly [heading: string, words: readonly string[]])[];
+
+/** Of what systemd says of a unit. */
+export const SYSTEMD_STATE_WORDS: StateWords = [
+  ["Available unit load states", LOAD_STATES],
+  ["Available unit active states", ACTIVE_STATES],
+  ...Object.entries(SUB_STATES).map(([type, words]) => [`Available ${type} unit substates`, words] as const),
+];
+
+/** Of what is wanted of a unit in the cluster, and what was done. */
+export const JOB_STATE_WORDS: StateWords = [["Available states of units in the cluster", JOB_STATES]];
 
 export interface UnitFilter {
   readonly patterns: readonly Glob[];
@@ -23,19 +39,25 @@ export interface UnitFilter {
   readonly states: readonly string[];
 }
 
-/** From the arguments, --type and --state. */
-export function unitFilter(context: CommandContext): UnitFilter {
+/** From the arguments, --type and --state, which takes these words. */
+export function unitFilter(context: CommandContext, stateWords: StateWords): UnitFilter {
   const types: string[] = [];
   const loadStates: string[] = [];
   for (const word of context.flags.list("type")) {
     if ((UNIT_SUFFIXES as readonly string[]).includes(word)) types.push(word);
     else if (LOAD_STATES.includes(word)) loadStates.push(word);
-    else {
-      const guess = didYouMean(word, [...UNIT_SUFFIXES, ...LOAD_STATES]);
-      throw new CliError(`Unknown unit type or load state "${word}"${guess === "" ? ". See --type=help" : guess}`);
-    }
+    else throw unknownWord("unit type or load state", word, [...UNIT_SUFFIXES, ...LOAD_STATES]);
   }
-  return { patterns: argumentPatterns(context.args), types, loadStates, states: context.flags.list("state") };
+  const states = context.flags.list("state");
+  const known = [...new Set(stateWords.flatMap(([, words]) => words))];
+  for (const word of states) if (!known.includes(word)) throw unknownWord("state", word, known);
+  return { patterns: argumentPatterns(context.args), types, loadStates, states };
+}
+
+/** systemctl passes over a mistyped state, and the list looks as if there were no such unit. */
+function unknownWord(what: string, word: string, known: readonly string[]): CliError {
+  const list = wrap(`Known are: ${known.join(", ")}`, LINE_WIDTH).join("\n");
+  return new CliError(`Unknown ${what} "${shortened(word)}"${didYouMean(word, known)}\n${list}`);
 }
 
 /** A name is a pattern that matches itself, with ".service" where a type is missing. */
@@ -58,11 +80,15 @@ export function fits(filter: UnitFilter, name: string, states: readonly string[]
   );
 }
 
-/** `--type=help`: the words it takes; true when they were asked for. */
-export function helpsWithTypes(context: CommandContext): boolean {
-  if (!context.flags.list("type").includes("help")) return false;
-  context.world.out(`Unit types:\n${UNIT_SUFFIXES.join("\n")}\n\nLoad states:\n${LOAD_STATES.join("\n")}\n`);
-  return true;
+/** `--type=help`, `--state=help`: the words that they take; true when they were asked for. */
+export function helpsWithWords(context: CommandContext, stateWords: StateWords): boolean {
+  const groups: StateWords[number][] = [];
+  if (context.flags.list("type").includes("help")) {
+    groups.push(["Available unit types", UNIT_SUFFIXES], ["Available unit load states", LOAD_STATES]);
+  }
+  if (context.flags.list("state").includes("help")) groups.push(...stateWords);
+  context.world.out(groups.map(([heading, words]) => `${heading}:\n${words.join("\n")}\n`).join("\n"));
+  return groups.length > 0;
 }
 
 /**

@@ -4,18 +4,12 @@
  * Idea. The word is systemd's active state, as the unit's machine last reported it. A global unit has one on each machine: its word
  * is the worst of them, so that "active" means active everywhere.
  *
+ * Decision. A unit that the cluster does not know is "inactive" and ends with the same status as one that is: so does the systemctl of the
+ * hosts (252). The manual's table says 4 for it, and systemctl does since 254; a script that tells the two apart asks `flt show` for LoadState.
+ *
  * @module
  */
-import {
-  type Command,
-  type CommandContext,
-  EXIT_FAILED,
-  EXIT_NO_SUCH_UNIT,
-  EXIT_NOT_ACTIVE,
-  EXIT_OK,
-  line,
-  note,
-} from "../command.ts";
+import { type Command, type CommandContext, EXIT_FAILED, EXIT_NOT_ACTIVE, EXIT_OK, line, note } from "../command.ts";
 import type { UnitPicture } from "../picture.ts";
 import { selectUnits } from "../select.ts";
 import { UnitWatch } from "../watch.ts";
@@ -39,7 +33,8 @@ export const isActive: Command = {
   summary: "Say whether units are active",
   description:
     "Prints the active state of each unit: active, inactive, failed, activating and so on; of a global unit the worst on any machine. Ends " +
-    "with systemctl's exit status: 0 when at least one of the units is active, 3 when none is, 4 when none is even known.",
+    "with the exit status of systemctl (as of systemd 252, which Debian 12 has): 0 when at least one of the units is active, 3 when none is. " +
+    "A unit that nobody knows is inactive; with systemd 254 and later systemctl ends with 4 where it knows none.",
   examples: ["is-active hello.service", "is-active --quiet hello.service", "is-active 'web@*'"],
   flags: [QUIET_FLAG],
   run: (context) => report(context, ["active", "reloading", "refreshing"], EXIT_NOT_ACTIVE),
@@ -50,8 +45,8 @@ export const isFailed: Command = {
   usage: "[-q|--quiet] UNIT...",
   summary: "Say whether units have failed",
   description:
-    "Prints the active state of each unit, as is-active does. Ends with systemctl's exit status: 0 when at least one of the units has " +
-    "failed, 1 when none has, 4 when none is known.",
+    "Prints the active state of each unit, as is-active does. Ends with the exit status of systemctl (as of systemd 252, which Debian 12 has): " +
+    "0 when at least one of the units has failed, 1 when none has, known or not.",
   examples: ["is-failed hello.service", "is-failed --quiet 'web@*'"],
   flags: [QUIET_FLAG],
   run: (context) => report(context, ["failed"], EXIT_FAILED),
@@ -65,14 +60,14 @@ async function report(context: CommandContext, states: readonly string[], otherw
   }
   const isQuiet = context.flags.isOn("quiet");
   const names = (await selectUnits(context, context.args, { quiet: isQuiet })).map((unit) => unit.name);
-  if (names.length === 0) return EXIT_NO_SUCH_UNIT;
+  if (names.length === 0) return otherwise;
   const watch = await UnitWatch.open(context, names);
   const pictures = names.map((name) => watch.picture.get(name));
   await watch.close();
   const words = pictures.map(activeState);
   if (!isQuiet) for (const word of words) line(context, word);
   if (words.some((word) => states.includes(word))) return EXIT_OK;
-  return pictures.some(({ unit }) => unit !== null) ? otherwise : EXIT_NO_SUCH_UNIT;
+  return otherwise;
 }
 
 /** Of a unit that moves the state where it is placed; "inactive" for one that is nowhere. */

@@ -5,7 +5,10 @@
  */
 
 import type { JournalOptions } from "../../client/index.ts";
+import { shortened } from "../../lib/text.ts";
+import { isJournalTime } from "../../model/journal.ts";
 import { type Command, type CommandContext, EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN_UNIT, note } from "../command.ts";
+import { UsageError } from "../flags.ts";
 import { selectUnits } from "../select.ts";
 import { shellLine } from "../ssh/arguments.ts";
 import { UnitWatch } from "../watch.ts";
@@ -24,19 +27,29 @@ import { SSH_INSTEAD_FLAG } from "./shared-flags.ts";
 
 export const journal: Command = {
   name: "journal",
-  usage: "[-n|--lines=N] [-f|--follow] [-o|--output=MODE] UNIT...",
+  usage: "[-n|--lines=N] [--since=TIME] [-f|--follow] [-o|--output=MODE] UNIT...",
   summary: "Show what a unit has logged, from the machine that holds it",
   description:
     "For a global unit: from each machine. Several units, or a pattern: one after the other, with --follow side by side. --follow " +
-    "goes on until Ctrl-C.",
+    "goes on until Ctrl-C. --since takes what journalctl takes, by the clock of the unit's machine: " +
+    '"2026-11-21 09:30", "yesterday", "-1h30min", "10 min ago".',
   examples: [
     "journal hello.service",
     "journal --lines=100 -f hello.service",
     "journal --output=cat hello.service",
+    "journal --since=-5min hello.service",
+    "journal -n all hello.service",
     "journal -f 'web@*'",
   ],
   flags: [
-    { name: "lines", short: "n", value: "N", fallback: "10", help: "How many of the latest lines to show" },
+    {
+      name: "lines",
+      short: "n",
+      value: "N",
+      fallback: "10",
+      help: "How many of the latest lines to show, or all; with --since all unless told",
+    },
+    { name: "since", value: "TIME", fallback: "", help: "Nothing that is older" },
     { name: "follow", short: "f", fallback: "false", help: "Go on with new lines as they come" },
     {
       name: "output",
@@ -51,12 +64,8 @@ export const journal: Command = {
   ],
   pages: true,
   async run(context) {
-    const { flags, world } = context;
-    const options = {
-      lines: flags.count("lines"),
-      follow: flags.isOn("follow"),
-      output: flags.text("output"),
-    };
+    const { world } = context;
+    const options = readOptions(context);
     if (context.args.length === 0) {
       note(context, "One unit must be given");
       return EXIT_FAILED;
@@ -79,6 +88,24 @@ export const journal: Command = {
     return status;
   },
 };
+
+/** Refused before the cluster is asked, but for what only journalctl can tell. */
+function readOptions({ flags }: CommandContext): JournalOptions {
+  const isSince = flags.isGiven("since");
+  const since = flags.text("since").trim();
+  if (isSince && !isJournalTime(since)) {
+    throw new UsageError(
+      `Cannot use --since=${shortened(since)}: a time is needed, as in --since="1 hour ago"`,
+      "journal",
+    );
+  }
+  return {
+    lines: isSince && !flags.isGiven("lines") ? "all" : flags.countOrAll("lines"),
+    ...(isSince && { since }),
+    follow: flags.isOn("follow"),
+    output: flags.text("output"),
+  };
+}
 
 interface Held {
   readonly name: string;
@@ -137,5 +164,6 @@ async function onEach(
     `--output=${options.output}`,
   ];
   if (options.follow) words.push("--follow");
+  if (options.since !== undefined) words.push(`--since=${options.since}`);
   return await onEachBySsh(context, holders, shellLine(context.flags.isOn("sudo") ? ["sudo", ...words] : words));
 }

@@ -104,14 +104,42 @@ describe("narrowed", () => {
     expect(await units("-t", "loaded", "-t", "socket", "a*")).toEqual(["a.service"]);
     expect(await units("--state=failed")).toEqual(["b.timer"]);
     expect(await units("--state=failed", "--state=running", "-t", "service", "a*")).toEqual(["a.service"]);
-    expect(await units("--state=nonsense")).toEqual([]);
     expect(await files("--state=inactive")).toEqual(["idle.service"]);
     expect(await files("-t", "timer", "--state=launched")).toEqual(["b.timer"]);
-    expect(await world.run("list-units", "-t", "servic")).toMatchObject({
-      status: 1,
-      err: 'Unknown unit type or load state "servic". Did you mean "service"?\n',
+  });
+
+  test("a type or a state that does not exist is refused with those that do, before anything is asked", async () => {
+    world.requests.length = 0;
+    const refused = { status: 1, out: "" };
+    for (const list of ["list-units", "list-unit-files"]) {
+      expect(await world.run(list, "-t", "timer,servic")).toEqual({
+        ...refused,
+        err: expect.stringMatching(
+          /^Unknown unit type or load state "servic". Did you mean "service"\?\nKnown are: (\w+, )+/,
+        ),
+      });
+    }
+    const { err, ...rest } = await world.run("list-units", "--state=failed,faild", "-o", "json");
+    expect(rest).toEqual(refused);
+    expect(err).toStartWith('Unknown state "faild". Did you mean "failed"?\nKnown are: stub, loaded, ');
+    expect(err).toContain(" auto-restart,");
+    expect(Math.max(...err.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100);
+    expect(await world.run("list-unit-files", "--state=qqq")).toEqual({
+      ...refused,
+      err: 'Unknown state "qqq"\nKnown are: inactive, loaded, launched\n',
     });
-    expect((await world.run("list-units", "--type=help")).out).toContain("\ntimer\n");
+    expect(world.requests).toEqual([]);
+  });
+
+  test("--type=help, --state=help: the words, as systemctl lists them", async () => {
+    expect((await world.run("list-units", "--type=help")).out).toContain("Available unit types:\nautomount\n");
+    const { out, status } = await world.run("list-units", "--state=help");
+    expect(status).toBe(0);
+    expect(out).toStartWith("Available unit load states:\nstub\nloaded\n");
+    expect(out).toContain("\n\nAvailable timer unit substates:\ndead\nwaiting\nrunning\nelapsed\nfailed\n");
+    expect((await world.run("list-unit-files", "--state=help")).out).toBe(
+      "Available states of units in the cluster:\ninactive\nloaded\nlaunched\n",
+    );
   });
 
   test("by machine: the beginning of an id, a table's way to show it, an address; asks for no more", async () => {

@@ -26,10 +26,10 @@ import { holdersOf, printInTurn, sourcesOf } from "./machine-text.ts";
 export const listDependencies: Command = {
   name: "list-dependencies",
   usage: "[--reverse|--before|--after] [-a|--all] [--plain] UNIT...",
-  summary: "List what units need on their machines, and what binds them to others in the cluster",
+  summary: "List what units need, on their machines and in the cluster",
   description:
     "Prints systemctl's tree, from the unit's machine, and below it the relations that its placement section names: MachineOf, Conflicts, " +
-    "Replaces. The latter are left out by --reverse, --before, --after and --plain.",
+    "Replaces. The latter are left out by --reverse, --before, --after and --plain. Ends with 5 when one of the units is not known.",
   examples: ["list-dependencies hello.service", "list-dependencies --reverse --plain hello.service"],
   flags: [
     { name: "reverse", fallback: "false", help: "What needs the unit" },

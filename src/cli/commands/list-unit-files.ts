@@ -5,10 +5,11 @@
  */
 import { type UnitEntity, unitOptionFromEntity } from "../../model/entities.ts";
 import { isGlobalFile } from "../../model/requirements.ts";
+import { JOB_STATES } from "../../model/states.ts";
 import { shortHash, type UnitOption, unitHash } from "../../model/unit-file.ts";
 import { type Command, EXIT_FAILED, EXIT_OK, note } from "../command.ts";
 import { machineAddresses, machineLegend } from "../legend.ts";
-import { fits, helpsWithTypes, machineFilter, unitFilter } from "./filters.ts";
+import { fits, helpsWithWords, JOB_STATE_WORDS, machineFilter, unitFilter } from "./filters.ts";
 import { chosenLayout, type Listing, printList } from "./list.ts";
 import { TABLE_FLAGS, UNIT_FILTER_FLAGS } from "./shared-flags.ts";
 
@@ -76,12 +77,15 @@ export const listUnitFiles: Command = {
     "list-unit-files --state=inactive 'web@*'",
     "list-unit-files -o yaml",
   ],
-  flags: [...TABLE_FLAGS("unit,hash,dstate,state,target", Object.keys(LISTING.columns)), ...UNIT_FILTER_FLAGS],
+  flags: [
+    ...TABLE_FLAGS("unit,hash,dstate,state,target", Object.keys(LISTING.columns)),
+    ...UNIT_FILTER_FLAGS(JOB_STATES),
+  ],
   pages: true,
   async run(context) {
-    if (helpsWithTypes(context)) return EXIT_OK;
+    if (helpsWithWords(context, JOB_STATE_WORDS)) return EXIT_OK;
     const layout = chosenLayout(context, LISTING);
-    const filter = unitFilter(context);
+    const filter = unitFilter(context, JOB_STATE_WORDS);
     if (layout.fields.includes("tmachine")) {
       note(context, 'WARNING: The "tmachine" field is deprecated. Use "target" instead');
     }

@@ -8,7 +8,7 @@ import { shortHash } from "../../model/unit-file.ts";
 import { type Command, EXIT_OK } from "../command.ts";
 import { machineAddresses, machineLegend } from "../legend.ts";
 import { activeTone } from "../output/colour.ts";
-import { fits, helpsWithTypes, machineFilter, unitFilter } from "./filters.ts";
+import { fits, helpsWithWords, machineFilter, SYSTEMD_STATE_WORDS, unitFilter } from "./filters.ts";
 import { chosenLayout, type Listing, printList } from "./list.ts";
 import { TABLE_FLAGS, UNIT_FILTER_FLAGS } from "./shared-flags.ts";
 
@@ -53,7 +53,7 @@ export const listUnits: Command = {
   summary: "List the units that machines hold, and what systemd says of them",
   description:
     `Fields: ${Object.keys(LISTING.columns).join(", ")}. Units that are on no machine are in list-unit-files. --state takes systemd's ` +
-    "words for what a unit is in: a load, active or sub state, such as failed, running, not-found. As data a row has machine " +
+    "words for what a unit is in: a load, active or sub state, such as failed, running, not-found; --state=help lists them. As data a row has machine " +
     "(the full id), ip, load, active, sub and the full hash.",
   examples: [
     "list-units",
@@ -62,12 +62,12 @@ export const listUnits: Command = {
     "list-units -t service -M 113f16a7 'web@*'",
     "list-units -o json",
   ],
-  flags: [...TABLE_FLAGS("unit,machine,active,sub", Object.keys(LISTING.columns)), ...UNIT_FILTER_FLAGS],
+  flags: [...TABLE_FLAGS("unit,machine,active,sub", Object.keys(LISTING.columns)), ...UNIT_FILTER_FLAGS()],
   pages: true,
   async run(context) {
-    if (helpsWithTypes(context)) return EXIT_OK;
+    if (helpsWithWords(context, SYSTEMD_STATE_WORDS)) return EXIT_OK;
     const layout = chosenLayout(context, LISTING);
-    const filter = unitFilter(context);
+    const filter = unitFilter(context, SYSTEMD_STATE_WORDS);
     const { client, world } = context;
     const everything = context.flags.isGiven("machine") ? null : client.states({}, world.signal);
     const [machines, all] = await Promise.all([client.machines(world.signal), everything]);

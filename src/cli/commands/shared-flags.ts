@@ -51,8 +51,8 @@ export const TABLE_FLAGS = (fields: string, allFields: readonly string[]): reado
   MACHINE_FILTER_FLAG,
 ];
 
-/** Only units of some kind. */
-export const UNIT_FILTER_FLAGS: readonly Flag[] = [
+/** Only units of some kind. @param states Where these are all that there are, the shell need not ask the cluster for those in use. */
+export const UNIT_FILTER_FLAGS = (states?: readonly string[]): readonly Flag[] => [
   {
     name: "type",
     short: "t",
@@ -62,7 +62,14 @@ export const UNIT_FILTER_FLAGS: readonly Flag[] = [
     help: "Only units of these types, as in service,timer; --type=help lists them",
     choices: UNIT_SUFFIXES,
   },
-  { name: "state", value: "LIST", isList: true, fallback: "", help: "Only units that are in one of these states" },
+  {
+    name: "state",
+    value: "LIST",
+    isList: true,
+    fallback: "",
+    help: "Only units that are in one of these states; --state=help lists them",
+    ...(states !== undefined && { choices: states }),
+  },
 ];
 
 export const QUIET_FLAG: Flag = {

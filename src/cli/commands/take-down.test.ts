@@ -265,7 +265,34 @@ describe("status and journal", () => {
       ),
     });
     expect((await world.run("journal")).status).toBe(1);
-    expect((await world.run("journal", "--lines=many", "hello")).status).toBe(2);
+  });
+
+  test("journal: -n all and --since, as journalctl; what is no number and no time is refused before anything is asked", async () => {
+    const asked = async (...flags: string[]): Promise<unknown> => {
+      const { out, err } = await world.run("journal", ...flags, "hello");
+      return err === "" ? JSON.parse(out.slice(out.indexOf("{"))) : err;
+    };
+    expect(await asked("-n", "all")).toMatchObject({ lines: "all" });
+    expect(await asked("--lines=all", "-f")).toMatchObject({ lines: "all", follow: true });
+    // Who says from when on wants all of it.
+    expect(await asked("--since", "2026-11-21 09:30")).toMatchObject({ lines: "all", since: "2026-11-21 09:30" });
+    expect(await asked("--since=-1h30min", "-n", "3")).toMatchObject({ lines: 3, since: "-1h30min" });
+    for (const since of ["yesterday", "10 min ago", "@1700000000.5", "Fri 2012-11-23 11:12:13 UTC", "+2s"]) {
+      expect(await asked(`--since=${since}`)).toMatchObject({ since });
+    }
+    world.requests.length = 0;
+    for (const lines of ["many", "-5", "", "ALL", "1.5"]) {
+      expect((await world.run("journal", `--lines=${lines}`, "hello")).status).toBe(2);
+      expect(await asked(`--lines=${lines}`)).toContain(
+        `Cannot use --lines=${lines}: a whole number is needed, or all.`,
+      );
+    }
+    for (const since of ["", " ", "1h;reboot", "a\nb", "x".repeat(101)]) {
+      expect(await asked(`--since=${since}`)).toContain(
+        'a time is needed, as in --since="1 hour ago". See `flt help journal`',
+      );
+    }
+    expect(world.requests).toEqual([]);
   });
 
   test("Ctrl-C ends a journal that is followed with 130, however its connection ends", async () => {

@@ -42,7 +42,7 @@ const NAMES_OF_FLAGS: Readonly<Record<string, string>> = { state: "STATE", machi
 
 /** What nobody but the user can know. */
 export const NOT_COMPLETED: ReadonlySet<string> = new Set([
-  ...["N", "PORT", "SECONDS", "URL", "HOST[:PORT]", "NAME", "API", "PREFIX", "LIST"],
+  ...["N", "PORT", "SECONDS", "URL", "HOST[:PORT]", "NAME", "API", "PREFIX", "LIST", "TIME"],
 ]);
 
 const NOTHING: Completion = { candidates: [], takesFiles: false };

@@ -12,8 +12,8 @@ import type { Clock } from "../../lib/clock.ts";
 import type { Candidate, ClusterNames } from "./candidates.ts";
 
 const LIMIT_MS = 1_000;
-/** systemd's and the cluster's own, also those that nothing is in now. */
-const STATES = ["active", "reloading", "inactive", "failed", "activating", "deactivating", "loaded", "launched"];
+/** systemd's, also those that nothing is in now. */
+const STATES = ["active", "reloading", "inactive", "failed", "activating", "deactivating", "loaded"];
 
 interface Seen {
   readonly units: Map<string, Candidate>;
