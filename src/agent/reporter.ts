@@ -9,7 +9,7 @@
  * Invariants.
  * - At most one publication at a time: an older report never overtakes a newer one.
  * - A new session starts from nothing: everything is published again.
- * - A report that is the same as the published one is not sent.
+ * - A report that is the same as the published one is not sent. What is on its way counts as unknown until its answer is there.
  *
  * @module
  */
@@ -46,7 +46,10 @@ export interface ReporterOptions {
 export class Reporter {
   readonly #options: ReporterOptions;
   readonly #marked = new Set<string>();
+  /** What the store is known to have, under this session. */
   readonly #published = new Map<string, string>();
+  /** Called when the store has got news of the unit. */
+  readonly #awaiting = new Map<string, Set<() => void>>();
   readonly #backoff = new Backoff(RETRY_FIRST_MS, RETRY_LAST_MS);
   #session: MachineSession | null = null;
   #flushing: Promise<void> | null = null;
@@ -63,6 +66,22 @@ export class Reporter {
   mark(name: string): void {
     this.#marked.add(name);
     this.#kick();
+  }
+
+  /** Resolves when the store has the unit's report as it is, with the session that it hangs on; null: the signal was aborted. */
+  async confirm(name: string, signal: AbortSignal): Promise<MachineSession | null> {
+    while (!signal.aborted) {
+      if (this.#session !== null && this.#isPublished(name)) return this.#session;
+      const news = this.#news(name, signal);
+      this.mark(name);
+      await news;
+    }
+    return null;
+  }
+
+  /** Whether this is the session of now, as far as this machine knows. */
+  isAttached(session: MachineSession): boolean {
+    return this.#session === session;
   }
 
   /** Publishes everything under the new session. */
@@ -89,6 +108,25 @@ export class Reporter {
   async close(): Promise<void> {
     this.detach();
     await this.#flushing;
+  }
+
+  #isPublished(name: string): boolean {
+    const report = this.#options.report(name);
+    return report !== undefined && this.#published.get(name) === JSON.stringify(report);
+  }
+
+  #news(name: string, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const listeners = this.#awaiting.get(name) ?? new Set();
+      const end = () => {
+        signal.removeEventListener("abort", end);
+        listeners.delete(end);
+        if (listeners.size === 0) this.#awaiting.delete(name);
+        resolve();
+      };
+      this.#awaiting.set(name, listeners.add(end));
+      signal.addEventListener("abort", end);
+    });
   }
 
   #kick(): void {
@@ -139,7 +177,7 @@ export class Reporter {
       return;
     }
     for (const report of reports) this.#published.set(report.name, JSON.stringify(report));
-    for (const name of gone) this.#published.delete(name);
+    for (const name of names) for (const tell of [...(this.#awaiting.get(name) ?? [])]) tell();
   }
 
   #takeBatch(): { names: string[]; reports: UnitReport[]; gone: string[] } {
@@ -153,6 +191,8 @@ export class Reporter {
       if (report === undefined) gone.push(name);
       else if (this.#published.get(name) === JSON.stringify(report)) continue;
       else reports.push(report);
+      // Until the answer is there nobody knows what the store has.
+      this.#published.delete(name);
       names.push(name);
     }
     return { names, reports, gone };
