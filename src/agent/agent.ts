@@ -109,7 +109,11 @@ export class Agent {
     const onChange = (name: string) => this.#reporter.mark(name);
     this.#jobs = new JobLimit(clock);
     const selfId = options.registration().id;
-    this.#clearance = new Clearance({ neighbours: options.neighbours, clock, selfId });
+    const reports = {
+      confirm: (name: string, signal: AbortSignal) => this.#reporter.confirm(name, signal),
+      isAttached: (session: MachineSession) => this.#reporter.isAttached(session),
+    };
+    this.#clearance = new Clearance({ neighbours: options.neighbours, reports, clock, selfId });
     this.#fence = new FenceKeeper({
       units,
       clock,

@@ -1,13 +1,18 @@
 /**
- * Clearance: no other machine runs a fenced unit that is about to start here.
+ * Clearance: no other machine runs a fenced unit that is about to start here, nor begins to.
  *
- * Problem. A unit is placed here while the machine that it leaves still stops it; and a machine that was lost a moment ago runs it until
- * its own systemd has stopped it (model/fence.ts), whatever the registry says by then.
- * Idea. Two questions to what this daemon knows of the cluster, after it has caught up: does another machine report the unit? And is a
- * machine gone since less than a fence takes? Only when both are answered with no the unit may start; until then each change is waited for.
+ * Problem. A unit is placed here while the machine that it leaves still stops it; or is moved on while this machine is about to start
+ * it, and the next one, too. And a machine that was lost a moment ago runs it until its own systemd has stopped it (model/fence.ts),
+ * whatever the registry says by then.
+ * Idea. Say first, then look. This machine's report of the unit is written before it looks at those of the others, in a view that has
+ * caught up since: of two machines that both mean to start it, whoever wrote last sees the other's report, and waits. The one that is
+ * not to hold it any more takes its report back; the other goes on. So four things must be true: this report is in the store, the schedule
+ * names this machine, no other machine reports the unit, and no machine is gone since less than a fence takes. What is not is waited for.
  * Invariants.
+ * - What was found true stays true for as long as the session lives whose report was written: whoever comes later sees that report.
  * - A machine that was away already when this daemon began to look counts from that moment: it may have gone just before.
  * - One that is back counts on: its reports went with its lease, and say nothing until it has made them anew.
+ * - A change wakes those that wait for this unit, or for this machine, and nobody else.
  *
  * Not here. This machine's own right to run it, the lease (fence.ts).
  *
@@ -18,13 +23,15 @@ import { pause } from "../lib/wait.ts";
 import { FENCE_OVER_MS } from "../model/fence.ts";
 import type { Machine, MachineId } from "../model/machine.ts";
 import type { UnitReport } from "../model/states.ts";
-import type { CallOptions, ViewChange } from "../registry/types.ts";
+import type { CallOptions, MachineSession, Scheduled, ViewChange } from "../registry/types.ts";
+import type { Reporter } from "./reporter.ts";
 
-/** The other machines, as the registry's view has them. */
+/** The cluster, as the registry's view has it. */
 export interface Neighbours {
   sync(options?: CallOptions): Promise<void>;
   reports(name?: string): Iterable<UnitReport>;
   machine(id: MachineId): Machine | undefined;
+  scheduledOn(machineId: MachineId, name: string): Scheduled | undefined;
   /** Machines that are not registered and did not leave in order. */
   away(): Iterable<MachineId>;
   subscribe(listener: (changes: readonly ViewChange[]) => void): () => void;
@@ -32,8 +39,16 @@ export interface Neighbours {
 
 export interface ClearanceOptions {
   readonly neighbours: Neighbours;
+  /** What the others can read of this machine. */
+  readonly reports: Pick<Reporter, "confirm" | "isAttached">;
   readonly clock: Clock;
   readonly selfId: MachineId;
+}
+
+/** What a start waits for: news of a unit or of a machine, or that this much time goes by. */
+interface Obstacle {
+  readonly about: string;
+  readonly waitMs: number;
 }
 
 const LONGEST_WAIT_MS = 3_600_000;
@@ -43,7 +58,8 @@ export class Clearance {
   #away: ReadonlySet<MachineId> = new Set();
   /** When what a machine ran that lost its lease has surely stopped; until that time is over. */
   readonly #fencedAtMs = new Map<MachineId, number>();
-  #change = Promise.withResolvers<void>();
+  /** By unit or machine: those have different names. */
+  readonly #waiting = new Map<string, Set<() => void>>();
   #unsubscribe: () => void = () => {};
 
   constructor(options: ClearanceOptions) {
@@ -51,11 +67,7 @@ export class Clearance {
   }
 
   start(): void {
-    this.#unsubscribe = this.#options.neighbours.subscribe((changes) => {
-      if (changes.some(({ kind }) => kind === "machine" || kind === "left" || kind === "reset")) this.#note();
-      this.#change.resolve();
-      this.#change = Promise.withResolvers();
-    });
+    this.#unsubscribe = this.#options.neighbours.subscribe((changes) => this.#hear(changes));
     this.#note();
   }
 
@@ -63,37 +75,71 @@ export class Clearance {
     this.#unsubscribe();
   }
 
-  /** Resolves when no other machine runs the unit, or when the signal is aborted. Rejects with KvError when the store cannot say. */
-  async granted(name: string, signal: AbortSignal): Promise<void> {
-    const { neighbours, clock } = this.#options;
-    await neighbours.sync({ signal });
+  /**
+   * Resolves when no other machine runs the unit, nor will, for as long as the returned session is this machine's; with null when
+   * the signal is aborted. Rejects with KvError when the store cannot say.
+   */
+  async granted(name: string, signal: AbortSignal): Promise<MachineSession | null> {
+    const { neighbours, reports } = this.#options;
     while (!signal.aborted) {
-      const changed = this.#change.promise;
-      const waitMs = this.#isHeldElsewhere(name) ? Number.POSITIVE_INFINITY : this.#untilFenced();
-      if (waitMs <= 0) return;
-      const end = new AbortController();
-      const abort = () => end.abort();
-      signal.addEventListener("abort", abort);
-      void changed.then(abort);
-      // An hour, or a change: whichever is first, it is looked at again.
-      await pause(clock, Math.min(waitMs, LONGEST_WAIT_MS), end.signal);
-      signal.removeEventListener("abort", abort);
+      const session = await reports.confirm(name, signal);
+      if (session === null) return null;
+      await neighbours.sync({ signal });
+      while (!signal.aborted && reports.isAttached(session)) {
+        const obstacle = this.#obstacle(name);
+        if (obstacle === null) return session;
+        await this.#news(obstacle, signal);
+      }
     }
+    return null;
   }
 
-  #isHeldElsewhere(name: string): boolean {
-    for (const report of this.#options.neighbours.reports(name)) {
-      if (report.machineId !== this.#options.selfId && report.jobState !== "inactive") return true;
-    }
-    return false;
+  /** Whether what was granted then holds now. */
+  stands(name: string, session: MachineSession): boolean {
+    return this.#options.reports.isAttached(session) && this.#obstacle(name) === null;
   }
 
-  /** How long until the machine that went last has stopped what it ran. */
-  #untilFenced(): number {
-    const now = this.#options.clock.now();
-    let waitMs = 0;
-    for (const fencedAtMs of this.#fencedAtMs.values()) waitMs = Math.max(waitMs, fencedAtMs - now);
-    return waitMs;
+  #obstacle(name: string): Obstacle | null {
+    const { neighbours, selfId, clock } = this.#options;
+    const endless = { about: name, waitMs: Number.POSITIVE_INFINITY };
+    // Moved on, or not to run any more: the agent will hear of it.
+    if (neighbours.scheduledOn(selfId, name)?.desiredState !== "launched") return endless;
+    for (const report of neighbours.reports(name)) {
+      if (report.machineId !== selfId && report.jobState !== "inactive") return endless;
+    }
+    const now = clock.now();
+    let last: Obstacle | null = null;
+    for (const [id, fencedAtMs] of this.#fencedAtMs) {
+      const waitMs = fencedAtMs - now;
+      if (waitMs > (last?.waitMs ?? 0)) last = { about: id, waitMs };
+    }
+    return last;
+  }
+
+  /** Resolves when the obstacle may be gone, or the signal is aborted. */
+  async #news({ about, waitMs }: Obstacle, signal: AbortSignal): Promise<void> {
+    const end = new AbortController();
+    const wake = () => end.abort();
+    const waiting = this.#waiting.get(about) ?? new Set();
+    this.#waiting.set(about, waiting.add(wake));
+    signal.addEventListener("abort", wake);
+    // An hour, or a change: whichever is first, it is looked at again.
+    await pause(this.#options.clock, Math.min(waitMs, LONGEST_WAIT_MS), end.signal);
+    signal.removeEventListener("abort", wake);
+    waiting.delete(wake);
+    if (waiting.size === 0 && this.#waiting.get(about) === waiting) this.#waiting.delete(about);
+  }
+
+  #wake(about: string): void {
+    for (const wake of this.#waiting.get(about) ?? []) wake();
+  }
+
+  #hear(changes: readonly ViewChange[]): void {
+    if (changes.some(({ kind }) => kind === "machine" || kind === "left" || kind === "reset")) this.#note();
+    for (const change of changes) {
+      if (change.kind === "report" || change.kind === "schedule") this.#wake(change.name);
+      else if (change.kind === "reset") for (const about of [...this.#waiting.keys()]) this.#wake(about);
+    }
   }
 
   #note(): void {
@@ -104,7 +150,9 @@ export class Clearance {
     for (const id of away) if (!this.#away.has(id)) this.#fencedAtMs.set(id, now + FENCE_OVER_MS);
     for (const [id, fencedAtMs] of this.#fencedAtMs) {
       const hasLeft = !away.has(id) && neighbours.machine(id) === undefined;
-      if (hasLeft || fencedAtMs <= now) this.#fencedAtMs.delete(id);
+      if (!hasLeft && fencedAtMs > now) continue;
+      this.#fencedAtMs.delete(id);
+      this.#wake(id);
     }
     this.#away = away;
   }

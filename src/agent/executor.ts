@@ -168,33 +168,38 @@ export class Executor {
 
   async #start(record: UnitRecord, context: TaskContext): Promise<void> {
     await context.loads.opened;
-    if (record.fenced) await this.#clear(record, context.signal);
-    await this.#order(record, "start");
+    for (;;) {
+      const isClear = record.fenced ? await this.#clear(record, context.signal) : null;
+      const leave = await this.#enter(record);
+      // It may have waited long for its turn.
+      if (isClear === null || isClear()) return await this.#order(record, "start", leave);
+      leave();
+    }
   }
 
   /** Waits until a fenced unit may run here; record.drop() ends the wait. */
-  async #clear(record: UnitRecord, signal: AbortSignal): Promise<void> {
+  async #clear(record: UnitRecord, signal: AbortSignal): Promise<() => boolean> {
     const drop = new AbortController();
     const abort = () => drop.abort();
     record.drop = abort;
     signal.addEventListener("abort", abort);
     try {
-      await this.#options.fence.guard(record.name, drop.signal);
+      const isClear = await this.#options.fence.guard(record.name, drop.signal);
+      if (isClear !== null && !drop.signal.aborted) return isClear;
     } catch (error) {
       if (!drop.signal.aborted) throw error;
     } finally {
       signal.removeEventListener("abort", abort);
       record.drop = null;
     }
-    if (drop.signal.aborted) throw new TaskDropped(`Dropped an order for "${record.name}"`);
+    throw new TaskDropped(`Dropped an order for "${record.name}"`);
   }
 
   async #stop(record: UnitRecord): Promise<void> {
-    await this.#order(record, "stop");
+    await this.#order(record, "stop", await this.#enter(record));
   }
 
-  async #order(record: UnitRecord, kind: "start" | "stop"): Promise<void> {
-    const leave = await this.#enter(record);
+  async #order(record: UnitRecord, kind: "start" | "stop", leave: () => void): Promise<void> {
     const before = record.condition;
     record.ordering = true;
     try {

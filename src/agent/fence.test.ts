@@ -4,9 +4,12 @@
  * @module
  */
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { AgentWorld, FENCED, SELF, SLEEP } from "../../test/fakes/agent-world.ts";
-import { registration, unitReport } from "../../test/fakes/registry-world.ts";
+import { AgentWorld, FENCED, NEVER_READY, SELF, SLEEP } from "../../test/fakes/agent-world.ts";
+import { machineId, registration, unitReport } from "../../test/fakes/registry-world.ts";
+import { FakeUnitManager } from "../../test/fakes/unit-manager.ts";
 import { FENCE_OVER_MS, FENCE_SLACK_MS } from "../model/fence.ts";
+import { parseUnitFile } from "../model/unit-file.ts";
+import { JOBS_MAX } from "./job-limit.ts";
 import { UnitManagerError } from "./unit-manager.ts";
 
 const TTL_MS = 4_000;
@@ -188,4 +191,89 @@ test("without a lease that is known to live it is not started, and says so", asy
   expect(orders("a.service")).toEqual(["load a.service"]);
   await world.run(2_000);
   expect(activeOf("a.service")).toBe("active");
+});
+
+test("moved on while it is about to start here, before this machine has heard of that: it runs on one of the two", async () => {
+  const systemd = new FakeUnitManager({ clock: world.registry.clock });
+  const second = world.makeAgent("identity-2", systemd, 2);
+  second.start();
+  await world.run();
+  await world.registry.units.putUnit("a.service", parseUnitFile(FENCED), "launched");
+  await world.run();
+  // Every question takes its time, and what is scheduled here is heard of late.
+  world.outage.lateMs = 100;
+  await world.place(["a.service"], SELF);
+  await world.run(50);
+  world.outage.deafen();
+  await world.place(["a.service"], machineId(2));
+  for (let step = 0; step < 40; step++) {
+    await world.run(50);
+    const running = [world.systemd, systemd].filter((one) => one.condition("a.service").active === "active");
+    expect(running.length).toBeLessThanOrEqual(1);
+  }
+  world.outage.listen();
+  world.outage.lateMs = 0;
+  await world.run(2_000);
+  expect([activeOf("a.service"), systemd.condition("a.service").active]).toEqual(["inactive", "active"]);
+  await second.stop({ handOver: false });
+});
+
+test("before it starts the others can read that this machine holds it", async () => {
+  let known: unknown;
+  world.systemd.subscribe({
+    changed: (_name, { active }) => {
+      if (active === "active") known ??= world.report("a.service") ?? "nothing";
+    },
+    lost: () => {},
+    freed: () => {},
+    connection: () => {},
+  });
+  await world.schedule("a.service", FENCED);
+  expect(activeOf("a.service")).toBe("active");
+  expect(known).toMatchObject({ jobState: "loaded", active: "inactive" });
+});
+
+test("its turn comes long after it was cleared, and the lease was lost meanwhile: it is cleared anew", async () => {
+  const others = Array.from({ length: JOBS_MAX }, (_, index) => `n${index}.service`);
+  await world.scheduleTogether(Object.fromEntries(others.map((name) => [name, NEVER_READY])));
+  await world.run(20_000);
+  await world.schedule("a.service", FENCED);
+  expect([orders("a.service"), world.agent.status.jobsWaiting]).toEqual([["load a.service"], 1]);
+  world.outage.down = true;
+  await world.run(TTL_MS + FENCE_OVER_MS);
+  world.outage.deafen();
+  await world.place(["a.service"], null);
+  for (const name of others) world.systemd.release(name);
+  await world.run(2_000);
+  expect(orders("a.service")).toEqual(["load a.service"]);
+  world.outage.down = false;
+  world.outage.listen();
+  await world.run(2_000);
+  expect(orders("a.service")).toEqual(["load a.service", "unload a.service"]);
+});
+
+test("of many that wait only those are looked at again that a change is about", async () => {
+  const other = await world.registry.agents.register(registration(2), TTL_MS);
+  const names = Array.from({ length: 50 }, (_, index) => `w${index}.service`);
+  await other.publish(
+    names.map((name) => unitReport(2, name)),
+    [],
+  );
+  await world.scheduleTogether(Object.fromEntries(names.map((name) => [name, FENCED])));
+  await world.run(1_000);
+  const looked: string[] = [];
+  const { view } = world.registry;
+  const reports = view.reports.bind(view);
+  view.reports = (name) => {
+    looked.push(name ?? "all");
+    return reports(name);
+  };
+  await other.publish([unitReport(2, "x.service"), unitReport(2, "w7.service", { sub: "exited" })], []);
+  await world.registry.agents.register(registration(3), TTL_MS);
+  await world.run();
+  expect(looked).toEqual(["w7.service"]);
+  await other.publish([], ["w8.service"]);
+  await world.run();
+  expect(activeOf("w8.service")).toBe("active");
+  expect(looked.filter((name) => name !== "w8.service")).toEqual(["w7.service"]);
 });

@@ -6,7 +6,7 @@
  * counted from when the heartbeat was sent, see model/fence.ts. Who finds the fence fired holds a lease again by then; but what
  * it knew of its schedule may be as old as the lease that was lost.
  * Invariants.
- * - No fenced unit is started unless the timer is armed, and no other machine may run it (clearance.ts).
+ * - No fenced unit is started unless the timer is armed, and no other machine may run it (clearance.ts), at that very moment.
  * - The timer is put off by the answer to a heartbeat and by nothing else.
  *
  * Not here. The timer itself (unit-manager.ts, systemd/fence.ts); what is done after it fired (agent.ts).
@@ -32,7 +32,7 @@ export interface FenceKeeperOptions {
   readonly units: UnitManager;
   readonly clock: Clock;
   readonly log: Log;
-  readonly clearance: Pick<Clearance, "granted">;
+  readonly clearance: Pick<Clearance, "granted" | "stands">;
   /** Whether any unit here is fenced. */
   readonly isNeeded: () => boolean;
   /** systemd has stopped the fenced units: they are to be started again if this machine is still to hold them. */
@@ -57,16 +57,28 @@ export class FenceKeeper {
     if (this.#options.isNeeded()) void this.#arm().catch((error: unknown) => this.#failed(error));
   }
 
-  /** Resolves when a fenced unit may be started, or when the signal is aborted. */
-  async guard(name: string, signal: AbortSignal): Promise<void> {
-    const { clock, clearance } = this.#options;
-    await clearance.granted(name, signal);
-    if (signal.aborted) return;
-    if (this.#armedUntilMs - clock.now() < START_MIN_MS) await this.#arm();
-    if (this.#armedUntilMs - clock.now() >= START_MIN_MS) return;
-    throw new FenceError(
-      `Cannot start "${name}": Fence=strict, and this machine's lease was not renewed in time; trying again`,
-    );
+  /**
+   * Resolves when a fenced unit may be started, with a question to be asked right before that if anything was waited for since: does it
+   * still hold? With null when the signal is aborted.
+   */
+  async guard(name: string, signal: AbortSignal): Promise<(() => boolean) | null> {
+    const { clearance } = this.#options;
+    for (;;) {
+      const session = await clearance.granted(name, signal);
+      if (session === null) return null;
+      const holds = () => this.#isArmed && clearance.stands(name, session);
+      if (holds()) return holds;
+      if (!this.#isArmed) await this.#arm();
+      if (!this.#isArmed) {
+        throw new FenceError(
+          `Cannot start "${name}": Fence=strict, and this machine's lease was not renewed in time; trying again`,
+        );
+      }
+    }
+  }
+
+  get #isArmed(): boolean {
+    return this.#armedUntilMs - this.#options.clock.now() >= START_MIN_MS;
   }
 
   /** One at a time; whoever comes meanwhile shares it. */

@@ -32,11 +32,15 @@ class Outage {
   down = false;
   /** How long every answer takes. What was asked is done at once: a slow disk may have written it. */
   delayMs = 0;
+  /** How long every question takes until it is done. */
+  lateMs = 0;
+  #deaf: string = SELF;
   #hearing = Promise.resolve();
   #hear: () => void = () => {};
 
-  /** What is scheduled here is told late, as by a member that has to catch up: until listen(). */
-  deafen(): void {
+  /** What is scheduled there is told late, as by a member that has to catch up: until listen(). */
+  deafen(machine = SELF): void {
+    this.#deaf = machine;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#hearing = promise;
     this.#hear = resolve;
@@ -45,9 +49,9 @@ class Outage {
     this.#hear();
   }
 
-  #late(watch: Watch): Watch {
+  #late(watch: Watch, key: string): Watch {
     const closed = Promise.withResolvers<void>();
-    const heard = () => Promise.race([this.#hearing, closed.promise]);
+    const heard = () => (key.includes(this.#deaf) ? Promise.race([this.#hearing, closed.promise]) : undefined);
     return {
       ready: watch.ready,
       requestProgress: () => watch.requestProgress(),
@@ -72,11 +76,13 @@ class Outage {
         if (key === "watch") {
           return (request: WatchRequest) => {
             const watch = target.watch(request);
-            return decodeText(request.key).includes("/schedule/") ? this.#late(watch) : watch;
+            const key = decodeText(request.key);
+            return key.includes("/schedule/") ? this.#late(watch, key) : watch;
           };
         }
         return async (...args: unknown[]) => {
           if (this.down) throw new KvError("unavailable", "Cannot reach the store: no quorum");
+          if (this.lateMs > 0) await pause(clock(), this.lateMs);
           const answer = await (member as (...all: unknown[]) => unknown).apply(target, args);
           if (this.delayMs > 0) await pause(clock(), this.delayMs);
           return answer;
@@ -119,14 +125,15 @@ export class AgentWorld {
     await this.registry.stop();
   }
 
-  makeAgent(identity = registration(1).identity, units: UnitManager = this.systemd): Agent {
+  /** @param digit Of its machine. */
+  makeAgent(identity = registration(1).identity, units: UnitManager = this.systemd, digit = 1): Agent {
     return new Agent({
       registry: this.registry.agents,
       units,
       neighbours: this.registry.view,
       clock: this.registry.clock,
       log: SILENT_LOG,
-      registration: () => ({ ...registration(1), identity, metadata: this.metadata }),
+      registration: () => ({ ...registration(digit), identity, metadata: this.metadata }),
       config: { agentTtlMs: 4000, handOverMs: 10_000 },
       onFatal: (error) => this.fatal.push(error),
     });
