@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { NodeId } from "#raft";
+import type { Membership, NodeId } from "#raft";
 import type { SeededRandom } from "../random.ts";
 import type { VirtualTime } from "../virtual-time.ts";
 import type { Member } from "./member.ts";
@@ -72,14 +72,34 @@ export class Faults {
     });
   }
 
-  /** Any node in any place: most wishes are refused, since only learners that have the log become voters. */
   #change(): void {
     const { random, members, note } = this.#options;
     const leaders = members.filter((member) => member.running && member.node?.role === "leader");
     if (leaders.length === 0) return;
     const { id, node } = random.pick(leaders);
     if (node === null) return;
-    let { voters, learners } = node.status().membership;
+    const { membership } = node.status();
+    const swaps = membership.learners.length > 1 && random.chance(0.6);
+    const { voters, learners } = swaps ? swapped(membership, id) : this.#shuffled(membership);
+    note(`change by ${id} to ${voters} learners ${learners}`);
+    if (swaps && random.chance(0.5)) this.#tearApart(voters);
+    node.changeMembership({ voters, learners }).then(
+      () => note(`changed to ${voters} learners ${learners}`),
+      (error: Error & { reason?: string }) => note(`change refused: ${error.reason ?? error.message}`),
+    );
+  }
+
+  /** While a change is under way, those who vote after it lose sight of the others: each side may believe that it decides alone. */
+  #tearApart(voters: readonly NodeId[]): void {
+    const { random, time } = this.#options;
+    time.after(random.between(0, 60), () => {
+      if (!this.#over) this.#partition((from, to) => voters.includes(from.id) !== voters.includes(to.id));
+    });
+  }
+
+  /** Any node in any place: most wishes are refused, since only learners that have the log become voters. */
+  #shuffled({ voters, learners }: Membership): Membership {
+    const { random, members } = this.#options;
     for (let moves = random.pick([1, 1, 2, 3]); moves > 0; moves--) {
       const moved = random.pick(members).id;
       const isVoter = voters.includes(moved);
@@ -87,13 +107,9 @@ export class Faults {
       voters = voters.filter((other) => other !== moved);
       learners = learners.filter((other) => other !== moved);
       if (isLearner && random.chance(0.8)) voters = [...voters, moved];
-      else if (!isVoter || random.chance(0.3)) learners = [...learners, moved];
+      else if (!isVoter || random.chance(0.7)) learners = [...learners, moved];
     }
-    note(`change by ${id} to ${voters} learners ${learners}`);
-    node.changeMembership({ voters, learners }).then(
-      () => note(`changed to ${voters} learners ${learners}`),
-      (error: Error & { reason?: string }) => note(`change refused: ${error.reason ?? error.message}`),
-    );
+    return { voters, learners };
   }
 
   /** Everything is repaired and stays so; what is lost is lost. */
@@ -221,4 +237,10 @@ export class Faults {
     const { random, time } = this.#options;
     time.after(random.between(low, high), run);
   }
+}
+
+/** Learners and voters change places but for the leader: the joint change whose halves overlap least. */
+function swapped({ voters, learners }: Membership, leader: NodeId): Membership {
+  const stays = voters.filter((voter) => voter === leader);
+  return { voters: [...stays, ...learners], learners: voters.filter((voter) => voter !== leader) };
 }

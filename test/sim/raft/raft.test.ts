@@ -40,6 +40,7 @@ describe("the simulation", () => {
   test("gets something done in both sizes of cluster", () => {
     const results = [1, 2, 3, 4, 5, 6, 7, 8].map((seed) => simulate(seed));
     expect(new Set(results.map((result) => result.size))).toEqual(new Set([3, 5]));
+    expect(results.filter(({ counts }) => (counts.changes ?? 0) > 0).length).toBeGreaterThan(1);
     for (const { counts } of results) {
       expect(counts.done).toBeGreaterThan(50);
       expect(counts.reads).toBeGreaterThan(20);

@@ -22,6 +22,7 @@ const CHECK_EVERY_MS = 500;
 /** In so many seeds the membership changes all the time, and these nodes wait to be taken in. */
 const CHANGING_CHANCE = 0.5;
 const NEWCOMERS: readonly NodeId[] = [11, 12, 13];
+const LEARNERS: readonly (readonly NodeId[])[] = [[], [], [], [9], [8, 9]];
 const NOBODY: Membership = { voters: [], learners: [] };
 
 export interface SimulationResult {
@@ -196,7 +197,7 @@ function drawConfig(random: SeededRandom): Omit<RaftNodeConfig, "id"> & Pick<Raf
   const size = random.chance(0.5) ? 3 : 5;
   const snapshotLogEntries = random.int(10, 120);
   return {
-    membership: { voters: Array.from({ length: size }, (_, i) => i + 1), learners: random.chance(0.2) ? [9] : [] },
+    membership: { voters: Array.from({ length: size }, (_, i) => i + 1), learners: random.pick(LEARNERS) },
     tickMs: 100,
     heartbeatMs: 100,
     electionTimeoutMs: 1000,
