@@ -51,6 +51,22 @@ const RAFT: readonly Bug[] = [
     seeds: 50,
   },
   {
+    name: "a joint membership decides by one majority only",
+    file: "raft/core/membership.ts",
+    find: "this.voterSets = outgoing === undefined ? [voters] : [voters, outgoing];",
+    replace: "this.voterSets = outgoing === undefined ? [voters] : [voters];",
+    simulation: "raft",
+    seeds: 2000,
+  },
+  {
+    name: "an older term's entry is committed by counting",
+    file: "raft/core/leader.ts",
+    find: "if (index <= log.commit || log.termAt(index) !== term) return;",
+    replace: "if (index <= log.commit || term < 0) return;",
+    simulation: "raft",
+    seeds: 5000,
+  },
+  {
     name: "an append is answered before it is on disk",
     file: "raft/driver/ready-loop.ts",
     find: 'const early = this.#core.role === "leader" && ready.snapshot === null && !this.#electionStateUnsaved();',
