@@ -19,7 +19,7 @@
  */
 import { crc32 } from "node:zlib";
 import type { Entry, EntryKind, Message, MessageKind, NodeId, SnapshotMeta } from "../types.ts";
-import { ByteReader, ByteWriter, CodecError } from "./bytes.ts";
+import { ByteReader, ByteWriter, CodecError, part, patchU32 } from "./bytes.ts";
 
 export { CodecError } from "./bytes.ts";
 
@@ -47,18 +47,20 @@ const ENTRY_KINDS: readonly EntryKind[] = ["normal", "noop", "config"];
 
 const NUMBER_OF_MESSAGE_KIND = new Map(MESSAGE_KINDS.map((kind, number) => [kind, number]));
 const NUMBER_OF_ENTRY_KIND = new Map(ENTRY_KINDS.map((kind, number) => [kind, number]));
+const CHECKSUM_OF_START = MESSAGE_KINDS.map((_, number) => crc32(Uint8Array.of(VERSION, number)));
 
 export function encodeMessage(message: Message): Uint8Array {
+  const number = NUMBER_OF_MESSAGE_KIND.get(message.kind) ?? 0xff;
   const writer = new ByteWriter(message.kind === "append" ? 64 + appendBytes(message.entries) : 64);
   writer.u8(VERSION);
-  writer.u8(NUMBER_OF_MESSAGE_KIND.get(message.kind) ?? 0xff);
+  writer.u8(number);
   writer.u32(0);
   writer.uint(message.from);
   writer.uint(message.to);
   writer.uint(message.term);
   encodeFields(writer, message);
   const bytes = writer.finish();
-  writer.patchU32(2, checksum(bytes));
+  patchU32(bytes, 2, checksum(number, bytes));
   return bytes;
 }
 
@@ -67,17 +69,19 @@ export function decodeMessage(bytes: Uint8Array): Message {
   const reader = new ByteReader(bytes);
   const version = reader.u8();
   if (version !== VERSION) throw new CodecError(`its version is ${version}, this node speaks ${VERSION}`);
-  const kind = MESSAGE_KINDS[reader.u8()];
+  const number = reader.u8();
+  const kind = MESSAGE_KINDS[number];
   if (kind === undefined) throw new CodecError("its kind is unknown");
-  if (reader.u32() !== checksum(bytes)) throw new CodecError("its checksum is wrong");
+  if (reader.u32() !== checksum(number, bytes)) throw new CodecError("its checksum is wrong");
   const envelope = { from: nodeId(reader), to: nodeId(reader), term: reader.uint() };
   const message = decodeFields(reader, kind, envelope);
   reader.end();
   return message;
 }
 
-function checksum(bytes: Uint8Array): number {
-  return crc32(bytes.subarray(HEADER_BYTES), crc32(bytes.subarray(0, 2)));
+/** Begins with that of version and kind, of which there are few. */
+function checksum(kind: number, bytes: Uint8Array): number {
+  return crc32(part(bytes, HEADER_BYTES, bytes.length), CHECKSUM_OF_START[kind]);
 }
 
 function encodeFields(writer: ByteWriter, message: Message): void {

@@ -29,12 +29,10 @@ const VARINT_BYTES_MAX = 8;
 
 export class BinaryWriter {
   #buffer: Uint8Array;
-  #view: DataView;
   #length = 0;
 
   constructor(capacityBytes = 256) {
     this.#buffer = new Uint8Array(capacityBytes);
-    this.#view = new DataView(this.#buffer.buffer);
   }
 
   get length(): number {
@@ -53,8 +51,7 @@ export class BinaryWriter {
 
   u32(value: number): this {
     this.#reserve(4);
-    this.#view.setUint32(this.#length, value);
-    this.#length += 4;
+    for (let shift = 24; shift >= 0; shift -= 8) this.#buffer[this.#length++] = (value >>> shift) & 0xff;
     return this;
   }
 
@@ -98,20 +95,17 @@ export class BinaryWriter {
     const needed = this.#length + bytes;
     if (needed <= this.#buffer.length) return;
     const grown = new Uint8Array(Math.max(needed, this.#buffer.length * 2));
-    grown.set(this.#buffer.subarray(0, this.#length));
+    grown.set(this.#buffer);
     this.#buffer = grown;
-    this.#view = new DataView(grown.buffer);
   }
 }
 
 export class BinaryReader {
   readonly #buffer: Uint8Array;
-  readonly #view: DataView;
   #at = 0;
 
   constructor(buffer: Uint8Array) {
     this.#buffer = buffer;
-    this.#view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
   }
 
   get remaining(): number {
@@ -129,7 +123,7 @@ export class BinaryReader {
   }
 
   u32(): number {
-    return this.#view.getUint32(this.#take(4));
+    return this.u8() * 0x1000000 + this.u8() * 0x10000 + this.u8() * 0x100 + this.u8();
   }
 
   varint(): number {
