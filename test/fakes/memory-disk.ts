@@ -136,6 +136,8 @@ class MemoryLog implements LogStorage {
   }
 
   async createSnapshot(meta: SnapshotMeta): Promise<SnapshotWriter> {
+    // A new file takes its time, too, and the log goes on meanwhile.
+    await this.#disk.write(this.#life, true, () => {});
     if (this.#writer !== null) throw new Error("Create a snapshot: another one is being written");
     const writer = new MemorySnapshotWriter(this.#disk, this.#life, meta, () => {
       if (this.#writer === writer) this.#writer = null;

@@ -14,8 +14,8 @@ import { decodeMessage, encodeMessage } from "../../raft/driver/codec.ts";
 
 export interface RaftNetworkOptions {
   readonly clock: Clock;
-  /** Delays in ms of each copy that arrives. Left out: one copy after 1 ms. */
-  readonly plan?: (from: NodeId, to: NodeId) => readonly number[];
+  /** Delays in ms of each copy that arrives, of a message or a snapshot's chunk. Left out: one copy after 1 ms. */
+  readonly plan?: (from: NodeId, to: NodeId, message?: Message) => readonly number[];
   /** Sees every message as it leaves; for checkers and traces. */
   readonly onSend?: (message: Message, bytes: Uint8Array) => void;
   /** Hands something to a member; a simulator holds it back while the member is paused. Left out: at once. */
@@ -59,7 +59,7 @@ export class RaftNetwork {
     const bytes = encodeMessage(message);
     this.#options.onSend?.(message, bytes);
     const { to } = message;
-    for (const delayMs of this.#plan(message.from, to)) {
+    for (const delayMs of this.#plan(message.from, to, message)) {
       this.#options.clock.after(delayMs, () => {
         // Whoever is there when it arrives gets it: a restarted node hears what was sent to the life before.
         this.#deliver(to, () => this.#members.get(to)?.handler?.message(decodeMessage(bytes)));
@@ -103,8 +103,8 @@ export class RaftNetwork {
     else this.#options.deliver(to, run);
   }
 
-  #plan(from: NodeId, to: NodeId): readonly number[] {
-    return this.#options.plan?.(from, to) ?? [1];
+  #plan(from: NodeId, to: NodeId, message?: Message): readonly number[] {
+    return this.#options.plan?.(from, to, message) ?? [1];
   }
 }
 

@@ -25,6 +25,8 @@ export class Checkers {
   readonly #leaderOf = new Map<Term, NodeId>();
   readonly #entries = new Map<string, { readonly prevTerm: Term; readonly crc: number }>();
   readonly #applied = new Map<number, Applied>();
+  /** What was looked at is the same ever after; its predecessor's term is kept. */
+  readonly #matched = new Map<Entry, Term>();
   /** By rising index. */
   readonly #memberships: { readonly index: number; readonly text: string }[] = [];
   #highestApplied = 0;
@@ -133,6 +135,7 @@ export class Checkers {
   }
 
   #matches(entry: Entry, prevTerm: Term, where: string): Term {
+    if (this.#matched.get(entry) === prevTerm) return entry.term;
     const key = `${entry.index}/${entry.term}`;
     const crc = crc32(entry.data, entry.kind.length);
     const first = this.#entries.get(key);
@@ -140,6 +143,7 @@ export class Checkers {
     else if (first.prevTerm !== prevTerm || first.crc !== crc) {
       throw new Violation(`log matching: entry ${key} ${where} differs from another one of this index and term`);
     }
+    this.#matched.set(entry, prevTerm);
     return entry.term;
   }
 }

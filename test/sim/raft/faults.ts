@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Membership, NodeId } from "#raft";
+import type { Membership, Message, NodeId } from "#raft";
 import type { SeededRandom } from "../random.ts";
 import type { VirtualTime } from "../virtual-time.ts";
 import type { Member } from "./member.ts";
@@ -20,6 +20,8 @@ export interface Weather {
   readonly slowDiskChance: number;
   readonly slowDiskMs: number;
   readonly calmMs: number;
+  /** Leaders' own entries are lost for whole periods, and no leader lasts: the time sequence of thesis figure 3.7. */
+  readonly isBarren: boolean;
 }
 
 export function drawWeather(random: SeededRandom): Weather {
@@ -34,8 +36,13 @@ export function drawWeather(random: SeededRandom): Weather {
     slowDiskChance: often(0.3, 0.05),
     slowDiskMs: random.between(20, 800),
     calmMs: random.between(200, 2500),
+    isBarren: random.chance(0.15),
   };
 }
+
+/** Long enough for three leaders, each of whom finds what the one before it left. */
+const BARREN_MS = 6_000;
+const LEADER_LASTS_MS = 1_500;
 
 export interface FaultsOptions {
   readonly random: SeededRandom;
@@ -51,6 +58,8 @@ export class Faults {
   /** Directed links that carry nothing: "from>to". */
   #cut = new Set<string>();
   #over = false;
+  /** Entries reach nobody in the term that they are of. */
+  #barren = false;
   /** Whether the membership changes in this seed. */
   changing = false;
 
@@ -59,7 +68,8 @@ export class Faults {
   }
 
   begin(): void {
-    this.#next();
+    if (this.#options.weather.isBarren) this.#barrenTimes();
+    else this.#next();
     if (this.changing) this.#changeNext();
   }
 
@@ -112,9 +122,30 @@ export class Faults {
     return { voters, learners };
   }
 
+  /** A leader's entries get to the others under a later leader at most, and that one is replaced by who has newer ones. */
+  #barrenTimes(): void {
+    const { random, time, note } = this.#options;
+    this.#barren = random.chance(0.8);
+    note(this.#barren ? "barren" : "fertile");
+    for (let at = 0; at < BARREN_MS; at += LEADER_LASTS_MS)
+      time.after(at + random.between(0, LEADER_LASTS_MS), () => this.#depose());
+    time.after(BARREN_MS, () => {
+      if (!this.#over) this.#barrenTimes();
+    });
+  }
+
+  #depose(): void {
+    const { random, members } = this.#options;
+    if (this.#over) return;
+    const leaders = members.filter((member) => member.running && member.node?.role === "leader");
+    if (random.chance(0.3)) this.#crash(leaders);
+    else this.#partition((from, to) => leaders.includes(from) !== leaders.includes(to));
+  }
+
   /** Everything is repaired and stays so; what is lost is lost. */
   end(): void {
     this.#over = true;
+    this.#barren = false;
     this.#cut.clear();
     this.#options.note("calm");
     for (const member of this.#options.members) {
@@ -125,9 +156,10 @@ export class Faults {
   }
 
   /** Delays of the copies of one message. */
-  plan(from: NodeId, to: NodeId): readonly number[] {
+  plan(from: NodeId, to: NodeId, message?: Message): readonly number[] {
     const { random, weather } = this.#options;
     if (this.#cut.has(`${from}>${to}`)) return [];
+    if (this.#barren && message?.kind === "append" && message.entries.at(-1)?.term === message.term) return [];
     if (this.#over) return [random.between(0.5, 5)];
     if (random.chance(weather.lossChance)) return [];
     const delay = () => random.between(0.2, weather.delayMs) + (random.chance(weather.lateChance) ? weather.lateMs : 0);

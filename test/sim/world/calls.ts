@@ -38,8 +38,9 @@ export class SimulatedCalls implements Calls {
     const error = () => new CallError("lost", `No answer from ${address} in time`);
     try {
       return await within(life.clock, this.#exchange(address, method, body, gone.signal), { timeoutMs, signal, error });
-    } finally {
+    } catch (error) {
       gone.abort();
+      throw error;
     }
   }
 
