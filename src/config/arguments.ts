@@ -12,9 +12,12 @@ import { ConfigError } from "./config-error.ts";
 import { CONFIG_KEYS, CONFIG_OPTIONS, type ConfigField, fieldOfKey, flagName } from "./table.ts";
 import { SWITCH } from "./values.ts";
 
+/** Reads the configuration as a reload would, and ends. */
+export const CHECK_CONFIG = "--check-config";
+
 export interface DaemonArguments {
   /** `run` unless the command line only asks for information. */
-  readonly request: "run" | "help" | "version";
+  readonly request: "run" | "check-config" | "help" | "version";
   /** The path given with --config. */
   readonly configPath: string | undefined;
   readonly flags: ReadonlyMap<ConfigField, string>;
@@ -32,6 +35,10 @@ export function parseArguments(argv: readonly string[]): DaemonArguments {
     }
     if (word === "--version" || word === "-version" || word === "version") {
       request = "version";
+      continue;
+    }
+    if (word === CHECK_CONFIG) {
+      request = "check-config";
       continue;
     }
     const [, name, attached] = /^--?([A-Za-z][\w-]*)(?:=(.*))?$/s.exec(word) ?? [];
@@ -61,7 +68,7 @@ export function parseArguments(argv: readonly string[]): DaemonArguments {
 }
 
 function unknownFlag(word: string, name: string): ConfigError {
-  const known = ["config", ...CONFIG_KEYS].map((key) => flagName(key).slice(2));
+  const known = ["config", "check-config", ...CONFIG_KEYS].map((key) => flagName(key).slice(2));
   const advice = didYouMean(name, known, "--") || ". See `flt daemon --help`";
   const shown = JSON.stringify(shortened(word.replace(/=.*$/s, "")));
   return new ConfigError(`Cannot use flag ${shown}: there is no such flag${advice}`);

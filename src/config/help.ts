@@ -16,11 +16,13 @@ export const DAEMON_TEXTS = {
   options:
     `Each option can be a flag, a variable of the environment (FLT_DATA_DIR=…), or a line of ${DEFAULT_CONFIG_PATH} ` +
     "(data_dir=…); the first of these that is set wins. Options of fleet are known by their names there, FLEET_ " +
-    "variables, too. SIGHUP (systemctl reload flt) reads the file again; options with a * change at once, the " +
-    "others at the next start.",
+    "variables, too. SIGHUP reads the file again; options with a * change at once, the others at the next start. A " +
+    "file with a mistake, or an option that there is not, changes nothing; systemctl reload flt, which looks first, " +
+    "fails then.",
   config:
     `Reads this configuration file. Default: ${DEFAULT_CONFIG_PATH}, if there is one. An ordinary user's own ` +
     "$XDG_CONFIG_HOME/flt/flt.conf comes before it; with --systemd-user it is the only one.",
+  checkConfig: "Says whether the configuration can be used, as a reload would have it, and ends: 0 when it can.",
   file: 'One option a line, no sections. Lists: a,b or ["a","b"]. Durations: 4s, 1m30s, 500ms.',
   example: "flt daemon --public-ip 10.0.0.1 --metadata region=us-west",
 } as const;
@@ -38,6 +40,8 @@ export function daemonHelp(): string {
     `  --config PATH`,
     ...paragraph(DAEMON_TEXTS.config, "      "),
     ...withEffect(true).flatMap(describeFlag),
+    "  --check-config",
+    ...paragraph(DAEMON_TEXTS.checkConfig, "      "),
     "  --help, --version",
     "",
     "Accepted for fleet's sake, without effect:",

@@ -50,9 +50,20 @@ export interface LoadedConfig {
   readonly config: FltConfig;
   /** One sentence each, for the log. */
   readonly warnings: readonly string[];
+  /** Of the options in the file that there are not: a start leaves them out with a warning, a reload refuses the file (reload.ts). */
+  readonly unknown: readonly UnknownOption[];
   readonly sources: Sources;
   /** The file that was read; null when there was none. */
   readonly path: string | null;
+}
+
+export interface UnknownOption {
+  /** File and line. */
+  readonly where: string;
+  /** Quoted, as it was written. */
+  readonly key: string;
+  /** `. Did you mean "x"?`, or nothing. */
+  readonly advice: string;
 }
 
 export const DEFAULT_CONFIG_PATH = "/etc/flt/flt.conf";
@@ -74,7 +85,10 @@ export function loadConfig(request: LoadRequest): LoadedConfig {
     const flag = args.flags.get(field);
     return flag === undefined ? environment.get(field) : fromFlag(field, flag);
   };
-  const file = readConfigFile(request, configPaths(request, args.configPath, told("systemdUser")), warnings);
+  const file = readConfigFile(request, configPaths(request, args.configPath, told("systemdUser")));
+  warnings.push(
+    ...file.unknown.map(({ where, key, advice }) => `Unknown option ${key} in ${where} is left out${advice}`),
+  );
   const find = (field: ConfigField): Found | undefined => told(field) ?? file.entries.get(field);
   const isUser = isOn(find("systemdUser"));
   const values: Partial<Record<ConfigField, unknown>> = {};
@@ -89,7 +103,7 @@ export function loadConfig(request: LoadRequest): LoadedConfig {
   const complete = sources as Sources;
   checkTogether(config, complete, warnings);
   warnings.push(...publicSecrets(request, complete, file.path));
-  return { config, warnings, sources: complete, path: file.path };
+  return { config, warnings, unknown: file.unknown, sources: complete, path: file.path };
 }
 
 /** A file of the host stays readable for the daemons of its users, which need their own when it is closed to them. */
@@ -149,12 +163,15 @@ function fromDefault(field: ConfigField, request: LoadRequest, isUser: boolean):
   return { text: (request.argv0Name === "fleetd" ? option.fleetDefault : undefined) ?? option.default, source };
 }
 
-function readConfigFile(
-  request: LoadRequest,
-  { candidates, required }: ConfigPaths,
-  warnings: string[],
-): { readonly path: string | null; readonly entries: ReadonlyMap<ConfigField, Found> } {
+interface ConfigFile {
+  readonly path: string | null;
+  readonly entries: ReadonlyMap<ConfigField, Found>;
+  readonly unknown: readonly UnknownOption[];
+}
+
+function readConfigFile(request: LoadRequest, { candidates, required }: ConfigPaths): ConfigFile {
   const entries = new Map<ConfigField, Found>();
+  const unknown: UnknownOption[] = [];
   for (const path of candidates) {
     const text = readText(request, path);
     if (text === null) {
@@ -165,16 +182,14 @@ function readConfigFile(
       const where = `${JSON.stringify(path)} line ${line}`;
       const field = fieldOfKey(key);
       if (field === undefined) {
-        warnings.push(
-          `Unknown option ${JSON.stringify(shortened(key))} in ${where} is left out${didYouMean(key, CONFIG_KEYS)}`,
-        );
+        unknown.push({ where, key: JSON.stringify(shortened(key)), advice: didYouMean(key, CONFIG_KEYS) });
       } else {
         entries.set(field, { text: value, source: { kind: "file", where } });
       }
     }
-    return { path, entries };
+    return { path, entries, unknown };
   }
-  return { path: null, entries };
+  return { path: null, entries, unknown };
 }
 
 function readText(request: LoadRequest, path: string): string | null {

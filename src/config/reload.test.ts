@@ -37,6 +37,13 @@ test("what cannot stays as it was, is named with its place, and does not keep th
   ]);
 });
 
+test("an option that there is not: nothing is taken over, its place and the word that was meant are told", () => {
+  const before = load("metadata=a=1\nverbosity=1");
+  const wanted = load("verbosity=2\nmetdata=a=1\nxyzzy=1");
+  const message = `Cannot use "metdata" in "${DEFAULT_CONFIG_PATH}" line 2: there is no such option. Did you mean "metadata"?`;
+  expect(() => planReload(before.config, wanted)).toThrow(expect.objectContaining({ code: "bad-config", message }));
+});
+
 test("the same said otherwise is no change", () => {
   const before = load("metadata=a=1,b=2\nagent_ttl=60s");
   expect(planReload(before.config, load('metadata="b=2, a=1"\nagent_ttl=1m'))).toMatchObject({

@@ -4,8 +4,12 @@
  * Idea. The table says of each option whether a running daemon can change it. Those are taken over, the others stay as they were at
  * the start, and whoever asked is told: silence would look like success.
  *
+ * Invariant. A file with an option that there is not is refused whole. At a start it is left out with a warning, since a fleet.conf, or one of another
+ * release, may hold more than this one knows; in a daemon that runs, the option that was mistyped would fall back to its default, and units move.
+ *
  * @module
  */
+import { ConfigError } from "./config-error.ts";
 import type { LoadedConfig } from "./load.ts";
 import { CONFIG_FIELDS, CONFIG_OPTIONS, type ConfigField, type ConfigOption, type FltConfig } from "./table.ts";
 
@@ -18,8 +22,15 @@ export interface ReloadPlan {
   readonly refusals: readonly string[];
 }
 
-/** @param now What the daemon runs with. */
+/** Throws ConfigError for the first option that there is not. */
+export function refuseUnknown({ unknown: [first] }: LoadedConfig): void {
+  if (first === undefined) return;
+  throw new ConfigError(`Cannot use ${first.key} in ${first.where}: there is no such option${first.advice}`);
+}
+
+/** Throws ConfigError. @param now What the daemon runs with. */
 export function planReload(now: FltConfig, wanted: LoadedConfig): ReloadPlan {
+  refuseUnknown(wanted);
   const values: Record<string, unknown> = { ...now };
   const changed: string[] = [];
   const refusals: string[] = [];

@@ -29,6 +29,7 @@ import { createJournalLog, type JournalLog, type JournalLogSettings } from "../p
 import { JournalSocket } from "../platform/journal-socket.ts";
 import { createNotifier, type Notifier, reloadingState } from "../platform/notify.ts";
 import { isReadableByAll } from "../platform/public-file.ts";
+import { checkConfig } from "./check-config.ts";
 import { type Daemon, startDaemon } from "./daemon.ts";
 import { Reloader } from "./reloader.ts";
 import { StartError } from "./start-error.ts";
@@ -42,6 +43,7 @@ export async function runDaemon(argv: readonly string[], argv0Name: string): Pro
     const { request } = parseArguments(argv);
     if (request === "help") return print(daemonHelp());
     if (request === "version") return print(`${argv0Name} version ${VERSION}\n`);
+    if (request === "check-config") return check(argv, argv0Name);
     const inherited = takeInheritedSockets(process.env, process.pid);
     const load = () => withInherited(loadConfig(loadRequest(argv, argv0Name)), inherited);
     return await live(load, inherited);
@@ -50,6 +52,19 @@ export async function runDaemon(argv: readonly string[], argv0Name: string): Pro
     process.stderr.write(`${argv0Name}: ${error.message}\n`);
     return 1;
   }
+}
+
+function check(argv: readonly string[], argv0Name: string): number {
+  return checkConfig(
+    { argv, argv0Name },
+    {
+      mainPid: process.env.MAINPID,
+      readCommandLine: (pid) => readIfThere(`/proc/${pid}/cmdline`),
+      load: (invocation) => loadConfig(loadRequest(invocation.argv, invocation.argv0Name)),
+      out: print,
+      err: (text) => process.stderr.write(text),
+    },
+  );
 }
 
 function loadRequest(argv: readonly string[], argv0Name: string): LoadRequest {

@@ -39,12 +39,12 @@ class World {
 
 test("what changed is applied between reloading and ready; what cannot change is named, each time", async () => {
   const world = new World("metadata=a=1\ndata_dir=/a");
-  world.file = "metadata=a=2\ndata_dir=/b\nmetdata=x=1";
+  world.file = "metadata=a=2\ndata_dir=/b\nverify_units=true";
   for (let round = 0; round < 2; round++) {
     await world.reloader.reload();
     expect(world.said.splice(0)).toEqual([
       "reloading",
-      expect.stringMatching(/^Unknown option "metdata"/),
+      expect.stringMatching(/^Option "verify_units" in /),
       expect.stringMatching(/^Cannot change data_dir /),
       "Read the configuration again",
       "ready",
@@ -61,6 +61,20 @@ test("a file that cannot be used changes nothing, and its line is told", async (
   expect(world.said).toEqual([
     "reloading",
     expect.stringMatching(/changed nothing: Cannot use agent_ttl="soon" in ".etc.flt.flt.conf" line 2: /),
+    "ready",
+  ]);
+});
+
+test("a mistyped option takes nothing away: the daemon goes on with what it had, and all else in the file waits, too", async () => {
+  const world = new World("metadata=disk=ssd");
+  world.file = "metdata=disk=ssd\nverbosity=1";
+  await world.reloader.reload();
+  expect(world.applied).toEqual([]);
+  expect(world.said).toEqual([
+    "reloading",
+    expect.stringMatching(
+      /changed nothing: Cannot use "metdata" in .* line 1: there is no such option. Did you mean "metadata"\?$/,
+    ),
     "ready",
   ]);
 });

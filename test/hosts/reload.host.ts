@@ -12,22 +12,24 @@ import { eventually } from "./lib/wait.ts";
 
 const configOf = { h1: { metadata: "disk=ssd" }, h2: { metadata: "disk=hdd" }, h3: { metadata: "disk=hdd" } };
 
+const CONFIG = "/etc/flt/flt.conf";
+
 /** Rewrites options in the host's flt.conf, reloads by systemctl, and returns what the daemon said about it. */
-async function reload(host: Host, options: Readonly<Record<string, string>>, lines = ""): Promise<string> {
-  const path = "/etc/flt/flt.conf";
+async function reload(host: Host, options: Readonly<Record<string, string>>): Promise<string> {
+  const path = CONFIG;
   const kept = (await Bun.file(host.path(path)).text())
     .split("\n")
     .filter((line) => line !== "" && !Object.hasOwn(options, line.split("=", 1)[0] ?? ""));
   const added = Object.entries(options).map(([key, value]) => `${key}=${value}`);
-  await host.write(path, `${[...kept, ...added].join("\n")}\n${lines}`);
-  return await reloadAsIs(host);
+  await host.write(path, `${[...kept, ...added].join("\n")}\n`);
+  return await saidAfter(host, ["systemctl", "reload", "flt.service"]);
 }
 
 const SAID = /Read the configuration again|changed nothing/;
 
-async function reloadAsIs(host: Host): Promise<string> {
+async function saidAfter(host: Host, command: readonly string[]): Promise<string> {
   const before = (await host.journal()).length;
-  await host.mustRun(["systemctl", "reload", "flt.service"]);
+  await host.mustRun(command);
   return await eventually("the end of the reload", 5_000, async () => {
     const said = (await host.journal()).slice(before);
     return SAID.test(said) ? said : undefined;
@@ -126,14 +128,40 @@ hostSuite("a reload", { hosts: 3, configOf }, (suite) => {
     expect(await host.mainPid("flt.service")).toBe(pid);
   });
 
-  suite.case("a file that cannot be read changes nothing, and its line is told", async (cluster) => {
-    const host = cluster.host("h2");
-    const before = await host.mustFlt("list-machines", "--full");
-    const said = await reload(host, { metadata: "disk=none" }, "this is no option\n");
-    const lines = (await Bun.file(host.path("/etc/flt/flt.conf")).text()).trim().split("\n").length;
-    expect(said).toMatch(new RegExp(`changed nothing: Cannot read "/etc/flt/flt.conf": line ${lines}: `));
-    expect(await host.mustFlt("list-machines", "--full")).toBe(before);
-    expect(await host.property("flt.service", "ActiveState")).toBe("active");
-    expect(await host.property("flt.service", "NRestarts")).toBe("0");
-  });
+  suite.case(
+    "a mistake, be it a mistyped name: the reload fails and says why, a bare SIGHUP is refused in the log, no unit moves",
+    async (cluster) => {
+      const host = cluster.host("h2");
+      const right = await Bun.file(host.path(CONFIG)).text();
+      expect(right).toMatch(/^metadata=disk=ssd$/m);
+      const kept = async () => [await host.mustFlt("list-machines", "--full"), await workloads(host, "ssd*")];
+      const before = await kept();
+      const mistakes: [string, string][] = [
+        [right.replace("metadata=", "metdata="), 'Cannot use "metdata" in "/etc/flt/flt.conf" line '],
+        [`${right}this is no option\n`, 'Cannot read "/etc/flt/flt.conf": line '],
+      ];
+      for (const [text, words] of mistakes) {
+        await host.write(CONFIG, text);
+        const length = (await host.journal()).length;
+        const { code, stderr } = await host.run(["systemctl", "reload", "flt.service"]);
+        expect([code, stderr]).toEqual([1, expect.stringContaining("flt.service")]);
+        await eventually("the line in the log", 5_000, async () =>
+          (await host.journal()).slice(length).includes(words),
+        );
+        expect((await host.journal()).slice(length)).not.toMatch(SAID);
+        const pid = await host.mainPid("flt.service");
+        expect(await saidAfter(host, ["kill", "-HUP", `${pid}`])).toContain(`changed nothing: ${words}`);
+        expect(await host.run(["flt", "daemon", "--check-config"])).toEqual({
+          code: 1,
+          stdout: "",
+          stderr: expect.stringContaining(words),
+        });
+      }
+      await host.write(CONFIG, right);
+      expect(await saidAfter(host, ["systemctl", "reload", "flt.service"])).toContain("changed=nothing");
+      expect(await kept()).toEqual(before);
+      expect(await host.property("flt.service", "ActiveState")).toBe("active");
+      expect(await host.property("flt.service", "NRestarts")).toBe("0");
+    },
+  );
 });

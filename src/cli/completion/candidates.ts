@@ -198,6 +198,10 @@ function daemonFlags(previous: string, current: string): Completion {
   const flags = options
     .filter(({ effect }) => effect.kind === "active")
     .map(({ key, help }) => ({ value: flagName(key), help }));
-  const candidates = [...flags, { value: "--config", help: "Read this configuration file" }];
+  const candidates = [
+    ...flags,
+    { value: "--config", help: "Read this configuration file" },
+    { value: "--check-config", help: "Say whether the configuration can be used" },
+  ];
   return { candidates: candidates.filter(({ value }) => value.startsWith(current)), takesFiles: false };
 }

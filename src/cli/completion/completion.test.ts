@@ -87,7 +87,7 @@ describe("words", () => {
   test("the daemon's flags are the table's", async () => {
     expect(await offered("daemon --data-d")).toEqual(["--data-dir"]);
     const active = Object.values(CONFIG_OPTIONS).filter(({ effect }) => effect.kind === "active");
-    expect(await offered("daemon ")).toEqual([...active.map(({ key }) => flagName(key)), "--config"]);
+    expect(await offered("daemon ")).toEqual([...active.map(({ key }) => flagName(key)), "--config", "--check-config"]);
     expect(await offered("daemon --data-dir ")).toEqual([":files"]);
     expect(await offered("daemon --agent-ttl ")).toEqual([]);
   });

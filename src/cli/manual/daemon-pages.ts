@@ -31,6 +31,7 @@ export function daemonPage(): Page {
         blocks: [
           term("--config PATH", DAEMON_TEXTS.config),
           ...withEffect(true).map(describeFlag),
+          term("--check-config", DAEMON_TEXTS.checkConfig),
           term("--help, --version", "Print the help, or the version, and end."),
         ],
       },
@@ -43,7 +44,10 @@ export function daemonPage(): Page {
               "it restarts flt.service, or sends the signal for no reason that it knows of: the units run on.",
           ),
           term("SIGINT", "Ends the daemon. The units run on."),
-          term("SIGHUP", "Reads the configuration file again. A file with a mistake changes nothing."),
+          term(
+            "SIGHUP",
+            "Reads the configuration file again. A file with a mistake, or an option that there is not, changes nothing.",
+          ),
         ],
       },
       {
