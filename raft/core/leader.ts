@@ -59,6 +59,10 @@ export class Leader {
   get transferee(): NodeId {
     return this.#transferee;
   }
+  /** Who could lead in its place, the best first. */
+  get heirs(): readonly NodeId[] {
+    return this.#replication.heirs();
+  }
   get uncommittedBytes(): number {
     return this.#uncommittedBytes;
   }
@@ -158,8 +162,8 @@ export class Leader {
   /** Last words of a leader that a change removed: what is committed, and who should lead now (thesis 4.2.2). */
   sayFarewell(): void {
     this.#replication.flush();
-    const heir = this.#replication.bestHeir();
-    if (heir !== NO_NODE) this.#state.send(heir, { kind: "timeout-now" });
+    const [heir] = this.#replication.heirs();
+    if (heir !== undefined) this.#state.send(heir, { kind: "timeout-now" });
   }
 
   /** Puts everything that is due into the outbox. */

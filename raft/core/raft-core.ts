@@ -128,6 +128,11 @@ export class RaftCore {
     this.#roles.campaign();
   }
 
+  /** Voters that could take the office, the best first; nobody while this node does not lead. */
+  get heirs(): readonly NodeId[] {
+    return this.#roles.leadership?.heirs ?? [];
+  }
+
   /** Hands the office to a voter; proposals are refused until it is done, or an election timeout has passed. */
   transferLeader(to: NodeId): boolean {
     return this.#roles.leadership?.transfer(to) ?? false;

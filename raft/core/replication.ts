@@ -11,7 +11,6 @@
  * @module
  */
 import type { Entry, LogIndex, Message, NodeId } from "../types.ts";
-import { NO_NODE } from "../types.ts";
 import { Progress } from "./progress.ts";
 import { acknowledgedByQuorum, hasQuorum } from "./quorum.ts";
 import type { SharedState } from "./state.ts";
@@ -76,12 +75,17 @@ export class Replication {
     return this.#state.log.lastIndex - progress.match <= this.#state.config.promotionLagEntries;
   }
 
-  /** The voter that has most of the log, NO_NODE where there is none beside this node. */
-  bestHeir(): NodeId {
-    const matchOf = (node: NodeId) => this.#progress.get(node)?.match ?? 0;
-    const { membership } = this.#state.members;
-    const heirs = membership.voters.filter((node) => node !== this.#state.id);
-    return heirs.sort((one, other) => matchOf(other) - matchOf(one))[0] ?? NO_NODE;
+  /** The other voters, the best successor first: those that live, that follow without a gap, that have most of the log. */
+  heirs(): readonly NodeId[] {
+    const { id: self, members } = this.#state;
+    const ranks = members.membership.voters.flatMap((id) => {
+      const progress = this.#progress.get(id);
+      if (id === self || progress === undefined) return [];
+      const follows = progress.recentlyActive && progress.mode === "replicate";
+      return [{ id, health: Number(progress.isAlive) + Number(follows), match: progress.match }];
+    });
+    ranks.sort((one, other) => other.health - one.health || other.match - one.match);
+    return ranks.map(({ id }) => id);
   }
 
   /** Whether a quorum was heard since the last call (thesis 6.2), this node included; starts the next period. */

@@ -304,6 +304,18 @@ test("a hand-over to a member that is gone ends after an election timeout, and t
   expect(leader.role).toBe("leader");
 });
 
+test("the leadership goes to a member that is there, at once, although another one is asked for first", async () => {
+  const { clock, leader, first, second, block } = await three();
+  block((from, to) => from === first.id || to === first.id);
+  // Until it is known to be silent: two periods of checking the quorum.
+  await clock.advance(2200);
+  const moved = leader.handOver();
+  await clock.advance(100);
+  expect(await moved).toBe(second.id);
+  expect(second.role).toBe("leader");
+  expect(await leader.handOver()).toBe(0);
+});
+
 test("when the leader's connections are reset another one leads well before an election timeout", async () => {
   const { clock, leader, nodes, network } = await three();
   network.kill(leader.id);

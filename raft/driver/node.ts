@@ -25,7 +25,8 @@ import { ReadyLoop } from "./ready-loop.ts";
 import { reasonOf, release } from "./snapshots.ts";
 import { Succession } from "./succession.ts";
 import { Ticker } from "./ticker.ts";
-import { Waiter, type WaitOptions } from "./waiter.ts";
+import { Transfers } from "./transfers.ts";
+import type { WaitOptions } from "./waiter.ts";
 
 export interface RaftNodePorts {
   readonly clock: Clock;
@@ -66,11 +67,6 @@ export interface RaftStatus {
   readonly core: unknown;
 }
 
-interface Transfer {
-  readonly to: NodeId;
-  readonly waiter: Waiter<boolean>;
-}
-
 export class RaftNode {
   readonly #config: ResolvedConfig;
   readonly #ports: RaftNodePorts;
@@ -79,8 +75,8 @@ export class RaftNode {
   readonly #ticker: Ticker;
   readonly #succession: Succession;
   readonly #changes: Changes;
+  readonly #transfers: Transfers;
   readonly #listeners = new Set<(state: SoftState) => void>();
-  #transfers: readonly Transfer[] = [];
   #state: { readonly core: RaftCore; readonly loop: ReadyLoop } | null = null;
   #startCalled = false;
   #ended = false;
@@ -106,6 +102,11 @@ export class RaftNode {
       stallMs: this.#config.electionTimeoutMs,
       onTick: () => this.#state?.loop.input((core) => core.tick()),
       onStall: (gapMs) => this.#stalled(gapMs),
+    });
+    this.#transfers = new Transfers({
+      clock,
+      electionTimeoutMs: this.#config.electionTimeoutMs,
+      wake: () => this.#state?.loop.wake(),
     });
     this.#succession = new Succession({ clock, random, campaign: () => this.#campaign() });
   }
@@ -237,22 +238,14 @@ export class RaftNode {
 
   /** True once `to` leads; false when this node cannot hand over, or nothing came of it within an election timeout. */
   async transferLeader(to: NodeId): Promise<boolean> {
-    const { core, loop } = this.#running("Transfer leadership");
-    if (core.leader === to) return true;
-    if (!core.transferLeader(to)) return false;
-    const timedOut = new DroppedError("deadline", "Transfer leadership: nothing came of it in time");
-    const waiter = new Waiter<boolean>(this.#ports.clock, this.#config.electionTimeoutMs, undefined, () => timedOut);
-    const transfer: Transfer = { to, waiter };
-    this.#transfers = [...this.#transfers, transfer];
-    loop.wake();
-    try {
-      return await waiter.promise;
-    } catch (error) {
-      if (error !== timedOut) throw error;
-      return false;
-    } finally {
-      this.#transfers = this.#transfers.filter((other) => other !== transfer);
-    }
+    return this.#transfers.begin(this.#running("Transfer leadership").core, to);
+  }
+
+  /** Hands the leadership to whoever can take it best; NO_NODE when this node does not lead, or nobody took it. */
+  async handOver(): Promise<NodeId> {
+    const { core } = this.#running("Hand the leadership over");
+    for (const heir of core.heirs) if (await this.#transfers.begin(core, heir)) return heir;
+    return NO_NODE;
   }
 
   /** Takes a snapshot of the present state; resolves when it is on disk and the log behind it is dropped. */
@@ -290,7 +283,7 @@ export class RaftNode {
     this.#proposals.close();
     this.#changes.close();
     this.#reads.close();
-    for (const { waiter } of this.#transfers) waiter.resolve(false);
+    this.#transfers.close();
     this.#listeners.clear();
   }
 
@@ -382,9 +375,7 @@ export class RaftNode {
   #softStateChanged(state: SoftState): void {
     if (state.leader !== NO_NODE) this.#succession.end();
     this.#reads.leaderChanged();
-    for (const { to, waiter } of this.#transfers) {
-      if (state.leader === to) waiter.resolve(true);
-    }
+    this.#transfers.leaderIs(state.leader);
     for (const listener of [...this.#listeners]) listener(state);
   }
 }

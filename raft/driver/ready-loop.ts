@@ -319,16 +319,11 @@ export class ReadyLoop implements SnapshotLoop {
   #handOver(): void {
     const { clock, config, log } = this.#options;
     const now = clock.now();
-    if (this.#core.role !== "leader" || now < this.#nextHandOverAt) return;
-    const heirs = this.#core.status().peers.filter((peer) => peer.recentlyActive && this.#isVoter(peer.id));
-    const heir = heirs.sort((one, other) => other.match - one.match)[0];
-    if (heir === undefined || !this.#core.transferLeader(heir.id)) return;
+    if (now < this.#nextHandOverAt) return;
+    const [heir] = this.#core.heirs;
+    if (heir === undefined || !this.#core.transferLeader(heir)) return;
     this.#nextHandOverAt = now + HAND_OVER_EVERY_TIMEOUTS * config.electionTimeoutMs;
-    log.notice("Handing the leadership over: the disk is full here", { to: heir.id });
-  }
-
-  #isVoter(id: NodeId): boolean {
-    return this.#membership.voters.includes(id);
+    log.notice("Handing the leadership over: the disk is full here", { to: heir });
   }
 
   #send(messages: readonly Message[]): void {

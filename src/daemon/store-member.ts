@@ -10,7 +10,7 @@
  * @module
  */
 import { join } from "node:path";
-import { type LogStorage, RaftNode, type Transport } from "#raft";
+import { type LogStorage, NO_NODE, RaftNode, type Transport } from "#raft";
 import { openSqliteLog, TcpTransport } from "#raft/adapters";
 import type { CallHandler } from "../lib/calls.ts";
 import { type ClusterLevel, FIRST_LEVEL } from "../lib/format.ts";
@@ -177,9 +177,12 @@ export class StoreMember implements DaemonStore {
   /** Hands raft's leadership to another member, when this one has it: the others need not wait for an election timeout. */
   async handOver(): Promise<void> {
     if (this.raft.role !== "leader") return;
-    for (const peer of this.#options.members?.members.keys() ?? []) {
-      if (peer !== this.raft.id && (await this.raft.transferLeader(peer))) return;
-    }
+    const { log, members } = this.#options;
+    const beginMs = systemClock.now();
+    const heir = await this.raft.handOver();
+    if (heir === NO_NODE) return;
+    const tookMs = Math.round(systemClock.now() - beginMs);
+    log.notice("Handed the store's leadership over", { to: members?.members.get(heir) ?? "", tookMs });
   }
 
   async stop(): Promise<void> {
