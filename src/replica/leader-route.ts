@@ -12,7 +12,7 @@
 import { NO_NODE, type NodeId } from "#raft";
 import { CodecError } from "../lib/binary.ts";
 import { CallError, type Calls, wasNotBegun } from "../lib/calls.ts";
-import type { Clock } from "../lib/clock.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
 import { NewerFormatError } from "../lib/format.ts";
 import { type CallOptions, KvError } from "../store/kv.ts";
 import { decodeReply, encodeRequest, type LeaderReply, type LeaderRequest } from "./leader-codec.ts";
@@ -37,6 +37,12 @@ export interface LeaderRouteOptions {
 /** Pauses between tries while a leader is named that does not answer: an election takes a second. */
 const BACKOFF_MIN_MS = 20;
 const BACKOFF_MAX_MS = 250;
+/**
+ * How long a deposed leader may take to say what became of a command. One that lives says so within a few milliseconds: its successor
+ * commits the entry or puts another in its place. Long enough for a slow disk, short enough that whoever writes one thing after
+ * the other goes on within two seconds when a host loses its power: an election takes one.
+ */
+const DEPOSED_GRACE_MS = 500;
 /** The leader gives up this much earlier than the member that asked it, so that its word still arrives. */
 const ANSWER_MARGIN_MS = 100;
 
@@ -77,19 +83,19 @@ export class LeaderRoute {
     return this.#send(leader, address, request, patience);
   }
 
-  async #send(
-    leader: NodeId,
-    address: string,
-    request: LeaderRequest,
-    { signal, timeoutMs }: Patience,
-  ): Promise<LeaderReply> {
+  async #send(leader: NodeId, address: string, request: LeaderRequest, patience: Patience): Promise<LeaderReply> {
+    const { timeoutMs } = patience;
     if (timeoutMs <= ANSWER_MARGIN_MS) return elsewhere(NO_NODE, `no time is left to ask leader ${address}`);
     const body = encodeRequest(request, timeoutMs - ANSWER_MARGIN_MS);
     const repeatable = request.kind !== "command";
-    const call = this.#callSignal(repeatable ? leader : null, signal);
+    const deposed = this.#deposed(leader, address, repeatable ? 0 : DEPOSED_GRACE_MS);
     try {
       const { calls } = this.#options;
-      return decodeReply(await calls.call(address, LEADER_METHOD, body, { timeoutMs, signal: call.signal }));
+      const answer = calls.call(address, LEADER_METHOD, body, {
+        timeoutMs,
+        ...(patience.signal === undefined ? {} : { signal: patience.signal }),
+      });
+      return decodeReply(await Promise.race([answer, deposed.news]));
     } catch (error) {
       const isUnreadable = error instanceof CodecError || error instanceof NewerFormatError;
       if (!(error instanceof CallError || isUnreadable)) throw error;
@@ -103,28 +109,30 @@ export class LeaderRoute {
         message: `Write failed: ${reason}`,
       };
     } finally {
-      call.release();
+      deposed.release();
     }
   }
 
   /**
-   * Ends a call with its caller's signal. One that may be repeated ends also when its leader is deposed: a host that was
-   * powered off answers nobody, and a keep-alive must reach the successor long before its own deadline.
+   * Rejects `graceMs` after another one leads: a host that was powered off answers nobody, and a keep-alive must reach the successor
+   * long before its own deadline. What may be repeated need not hear the old leader out. The call itself goes on to its deadline, so
+   * that silence until then condemns the connection, too.
    */
-  #callSignal(leader: NodeId | null, signal: AbortSignal | undefined): { signal: AbortSignal; release: () => void } {
-    const { raft } = this.#options;
-    const controller = new AbortController();
-    const abort = () => controller.abort();
-    signal?.addEventListener("abort", abort);
-    if (signal?.aborted) abort();
+  #deposed(leader: NodeId, address: string, graceMs: number): { news: Promise<never>; release: () => void } {
+    const { raft, clock } = this.#options;
+    const { promise, reject } = Promise.withResolvers<never>();
+    let timer: Timer | null = null;
+    const tell = () => reject(new CallError("lost", `${address} leads no longer and says nothing`));
     const unsubscribe = raft.onChange(() => {
-      if (leader !== null && raft.leader !== leader) abort();
+      if (raft.leader === leader) return;
+      if (graceMs === 0) tell();
+      else if (raft.leader !== NO_NODE) timer ??= clock.after(graceMs, tell);
     });
     const release = () => {
+      timer?.cancel();
       unsubscribe();
-      signal?.removeEventListener("abort", abort);
     };
-    return { signal: controller.signal, release };
+    return { news: promise, release };
   }
 
   /** False when the deadline came first. */

@@ -157,6 +157,32 @@ test("a keep-alive that hangs on a dead leader reaches its successor, long befor
   expect(cluster.clock.now() - startedAt).toBeLessThan(2_500);
 });
 
+test("a write that hangs on a dead leader is told that its fate is unknown half a second after another one leads", async () => {
+  await started();
+  const writer = cluster.follower();
+  const dead = cluster.theLeader();
+  cluster.isolate(dead.id);
+  const write = refusal(put(writer, "k", "v"));
+  await cluster.until(() => writer.raft.leader !== dead.id && writer.raft.leader !== 0);
+  const took = await cluster.timed(write);
+  expect(await write).toBe("unknown-fate");
+  expect(took).toBeGreaterThan(400);
+  expect(took).toBeLessThan(600);
+  await put(writer, "k", "again");
+});
+
+test("a write on its way while the leadership is handed over is done, and its writer hears so", async () => {
+  await started();
+  const writer = cluster.follower();
+  const old = cluster.theLeader();
+  cluster.diskMs.set(writer.id, 20);
+  const writes = Array.from({ length: 20 }, (_, at) => put(writer, `k${at}`, "v"));
+  expect(await old.raft.handOver()).toBeGreaterThan(0);
+  writes.push(put(writer, "last", "v"));
+  await Promise.all(writes);
+  expect(await get(old, "last")).toBe("v");
+});
+
 test("without quorum every call ends within 4.5 s: reads and unsent writes as unavailable", async () => {
   await started();
   const lonely = cluster.follower();
