@@ -4,7 +4,7 @@
  * @module
  */
 import { monotonicMicroseconds } from "../../src/platform/libc.ts";
-import { Cluster, FLT_BINARY, missingForHosts } from "../hosts/lib/cluster.ts";
+import { Cluster, type ClusterOptions, FLT_BINARY, missingForHosts } from "../hosts/lib/cluster.ts";
 
 /** CLOCK_MONOTONIC in milliseconds: all hosts and this process share it with their kernel. */
 export function nowMs(): number {
@@ -17,13 +17,19 @@ export function quantile(values: readonly number[], share: number): number {
 }
 
 /** Boots three hosts, measures, and ends the process with the status that `measure` returns; 1 when it fails. */
-export async function bench(measure: (cluster: Cluster) => Promise<number>): Promise<never> {
-  const missing = missingForHosts() ?? ((await Bun.file(FLT_BINARY).exists()) ? undefined : "dist/flt is not built");
+export async function bench(
+  measure: (cluster: Cluster) => Promise<number>,
+  options: Omit<ClusterOptions, "hosts"> = {},
+): Promise<never> {
+  const missing =
+    missingForHosts() ??
+    options.missing ??
+    ((await Bun.file(FLT_BINARY).exists()) ? undefined : "dist/flt is not built");
   if (missing !== undefined) {
     console.error(`Run the benchmark: ${missing}`);
     process.exit(1);
   }
-  const cluster = await Cluster.boot({ hosts: 3 });
+  const cluster = await Cluster.boot({ hosts: 3, ...options });
   let status = 1;
   try {
     status = await measure(cluster);

@@ -24,7 +24,8 @@ export function missingForEtcd(): string | undefined {
     : undefined;
 }
 
-function programPath(name: string): string | undefined {
+/** Where the machine has the program; undefined: nowhere. */
+export function programPath(name: string): string | undefined {
   return [`/usr/bin/${name}`, `${UNPACKED}/usr/bin/${name}`].find((path) => existsSync(path));
 }
 

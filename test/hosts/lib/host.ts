@@ -240,6 +240,15 @@ export class Host {
     return Number(await this.property(unit, "MainPID"));
   }
 
+  /** The same pid as the machine sees it, to send a signal at an exact moment; undefined when it runs nothing. */
+  async outerMainPid(unit: string): Promise<number | undefined> {
+    const inner = await this.mainPid(unit);
+    return childrenOf(this.#alive()).find((pid) => {
+      const status = readFileSync(`/proc/${pid}/status`, "utf8");
+      return new RegExp(`^NSpid:.*\\t${inner}$`, "m").test(status);
+    });
+  }
+
   /** Kills the daemon without a word; its service's Restart= decides what comes after. */
   async killDaemon(): Promise<void> {
     await this.mustRun(["systemctl", "kill", "--signal=SIGKILL", "--kill-who=main", "flt.service"]);

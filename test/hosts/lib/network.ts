@@ -114,12 +114,16 @@ export class HostNetwork {
     }
   }
 
+  /** Begins a command so that it runs where the bridge is: a client that reaches every host that is not cut. */
+  enter(command: readonly string[]): string[] {
+    return ["nsenter", `--net=/run/netns/${this.namespace}`, ...command];
+  }
+
   async remove(): Promise<void> {
     await exec(["ip", "netns", "del", this.namespace]);
   }
 
   async #nft(script: string): Promise<void> {
-    const enter = ["nsenter", `--net=/run/netns/${this.namespace}`];
-    await mustExec([...enter, "nft", "-f", "-"], { stdin: `${script}\n` });
+    await mustExec(this.enter(["nft", "-f", "-"]), { stdin: `${script}\n` });
   }
 }
