@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Clock, type Entry, type LogStorage, RaftNode, type StateMachine } from "../index.ts";
+import { collectingLoader } from "../../test/fakes/collecting-loader.ts";
+import { type Clock, type Entry, type LogStorage, RaftNode, type StateLoader, type StateMachine } from "../index.ts";
 import { openSqliteLog, RAFT_MAGIC, TcpTransport } from "./index.ts";
 
 const CLOCK: Clock = {
@@ -33,11 +34,11 @@ class ListMachine implements StateMachine {
       for (let at = 0; at < text.length; at += 1000) yield encoder.encode(text.slice(at, at + 1000));
     })();
   }
-  async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    let text = "";
-    for await (const chunk of chunks) text += decoder.decode(chunk);
-    this.items = text.split("\n");
-    this.onItem();
+  load(): StateLoader {
+    return collectingLoader((all) => {
+      this.items = decoder.decode(all).split("\n");
+      this.onItem();
+    });
   }
   /** Resolves when it holds that many; the test's deadline ends it otherwise. */
   async holds(count: number): Promise<void> {

@@ -3,7 +3,10 @@
  *
  *     frame   length u32 (of all that follows), type u8, payload
  *     hello   version u8, purpose u8, from, to, cluster (length, UTF-8)
+ *     welcome on a snapshot's connection, where there is one: the prefix (index, term, chunks, digest)
+ *     resume  chunks that are left out, those of the prefix; before begin
  *     begin   term, snapshot's meta as in the codec
+ *     end     digest of all chunks
  *
  * Idea. A reader that is fed whatever the socket brings and gives back whole frames. A length is believed only up to a cap.
  *
@@ -14,6 +17,7 @@
  */
 import { ByteReader, ByteWriter, CodecError } from "../driver/bytes.ts";
 import { readSnapshotMeta, writeSnapshotMeta } from "../driver/codec.ts";
+import type { SnapshotPrefix } from "../driver/ports.ts";
 import type { NodeId, SnapshotMeta, Term } from "../types.ts";
 
 /** The first bytes of each connection; the listener reads them to know whom to hand it to. */
@@ -44,6 +48,8 @@ const FRAME_TYPES = [
   "snapshot-end",
   "snapshot-done",
   "snapshot-failed",
+  /** Only to a receiver that told a prefix: whoever tells one knows it. */
+  "snapshot-resume",
 ] as const;
 export type FrameType = (typeof FRAME_TYPES)[number];
 
@@ -171,6 +177,48 @@ export function encodeSnapshotBegin(meta: SnapshotMeta, term: Term): Uint8Array 
   writer.uint(term);
   writeSnapshotMeta(writer, meta);
   return writer.finish();
+}
+
+/** Nothing, where there is none: that is what a release without resumption sends. */
+export function encodePrefix(prefix: SnapshotPrefix | null): Uint8Array {
+  if (prefix === null) return EMPTY;
+  const writer = new ByteWriter();
+  writer.uint(prefix.index);
+  writer.uint(prefix.term);
+  writer.uint(prefix.chunks);
+  writer.bytes(encoder.encode(prefix.digest));
+  return writer.finish();
+}
+
+export function decodePrefix(payload: Uint8Array): SnapshotPrefix | null {
+  if (payload.length === 0) return null;
+  const reader = new ByteReader(payload);
+  const [index, term, chunks] = [reader.uint(), reader.uint(), reader.uint()];
+  const digest = decoder.decode(reader.bytes());
+  reader.end();
+  return { index, term, chunks, digest };
+}
+
+export function encodeResume(chunks: number): Uint8Array {
+  const writer = new ByteWriter();
+  writer.uint(chunks);
+  return writer.finish();
+}
+
+export function decodeResume(payload: Uint8Array): number {
+  const reader = new ByteReader(payload);
+  const chunks = reader.uint();
+  reader.end();
+  return chunks;
+}
+
+export function encodeDigest(digest: string): Uint8Array {
+  return encoder.encode(digest);
+}
+
+/** Null: the sender's release tells none. */
+export function decodeDigest(payload: Uint8Array): string | null {
+  return payload.length === 0 ? null : decoder.decode(payload);
 }
 
 export function decodeSnapshotBegin(payload: Uint8Array): { readonly meta: SnapshotMeta; readonly term: Term } {

@@ -2,7 +2,8 @@
 import { afterEach, expect, test } from "bun:test";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { ManualClock } from "../../test/fakes/manual-clock.ts";
-import type { Clock, TransportHandler } from "../driver/ports.ts";
+import type { Clock, SnapshotPrefix, TransportHandler } from "../driver/ports.ts";
+import { SnapshotDigest } from "../driver/snapshot-digest.ts";
 import type { Message, NodeId, SnapshotMeta } from "../types.ts";
 import { FRAME_MAX_BYTES, FrameReader, frame, RAFT_MAGIC } from "./frames.ts";
 import { TcpTransport } from "./tcp-transport.ts";
@@ -28,6 +29,7 @@ class Member {
   /** Peers that a connection from here stands to. */
   readonly linked = new Set<NodeId>();
   readonly warnings: string[] = [];
+  prefix: SnapshotPrefix | null = null;
   onSnapshot: TransportHandler["snapshot"] = async () => {};
   transport: TcpTransport | null = null;
   #waiters: (() => void)[] = [];
@@ -79,7 +81,8 @@ class Member {
     });
     await this.transport.start({
       message: (message) => this.note(() => this.messages.push(message)),
-      snapshot: (from, meta, term, chunks) => this.onSnapshot(from, meta, term, chunks),
+      snapshotPrefix: () => this.prefix,
+      snapshot: (from, incoming) => this.onSnapshot(from, incoming),
       unreachable: (peer) => this.note(() => this.lost.push(peer)),
     });
   }
@@ -279,7 +282,7 @@ test("a snapshot arrives chunk by chunk, and the sender learns when it is on dis
   const [one, two] = await pair();
   const sizes: number[] = [];
   let begun: unknown = null;
-  two.onSnapshot = async (from, received, term, chunks) => {
+  two.onSnapshot = async (from, { meta: received, term, chunks }) => {
     begun = { from, received, term };
     for await (const chunk of chunks) sizes.push(chunk.length);
   };
@@ -293,7 +296,7 @@ test("a slow receiver slows the sender down, and messages pass it", async () => 
   await connected(one, two);
   const taken = { count: 0 };
   const release = Promise.withResolvers<void>();
-  two.onSnapshot = async (_from, _meta, _term, chunks) => {
+  two.onSnapshot = async (_from, { chunks }) => {
     await release.promise;
     for await (const _chunk of chunks);
   };
@@ -319,7 +322,7 @@ test("a receiver that needs no snapshot says so before the end; one that fails s
 test("a transfer whose peer dies, or is not there, ends with an error on both sides", async () => {
   const [one, two] = await pair();
   const heard = Promise.withResolvers<unknown>();
-  two.onSnapshot = async (_from, _meta, _term, chunks) => {
+  two.onSnapshot = async (_from, { chunks }) => {
     try {
       for await (const _chunk of chunks) void one.transport?.stop();
     } catch (error) {
@@ -334,6 +337,76 @@ test("a transfer whose peer dies, or is not there, ends with an error on both si
   await third.start(new Map([[2, "127.0.0.1:1"]]));
   await expect(third.transport?.sendSnapshot(2, meta, 4, pieces(1, 1, { count: 0 }))).rejects.toThrow("broke");
 });
+
+/** The prefix that a receiver would have of pieces(). */
+async function prefixOf(chunks: number, size: number): Promise<SnapshotPrefix> {
+  const digest = new SnapshotDigest();
+  for await (const piece of pieces(chunks, size, { count: 0 })) digest.add(piece);
+  return { index: meta.index, term: meta.term, chunks, digest: digest.value() };
+}
+
+test("a snapshot goes on behind what the peer has of it, and ends with the digest of all", async () => {
+  const [one, two] = await pair();
+  two.prefix = await prefixOf(30, 1000);
+  const seen: unknown[] = [];
+  two.onSnapshot = async (_from, { skipped, chunks, digest }) => {
+    for await (const chunk of chunks) seen.push(chunk[0]);
+    seen.push(skipped, digest());
+  };
+  await one.transport?.sendSnapshot(2, meta, 4, pieces(33, 1000, { count: 0 }));
+  expect(seen).toEqual([30, 31, 32, 30, (await prefixOf(33, 1000)).digest]);
+});
+
+test("a peer with the beginning of another snapshot gets all of this one, at once or with the next try", async () => {
+  const [one, two] = await pair();
+  const arrived: string[] = [];
+  two.onSnapshot = async (_from, { skipped, chunks }) => {
+    let count = 0;
+    two.note(() => {
+      two.prefix = null;
+    });
+    try {
+      for await (const _chunk of chunks) count++;
+    } finally {
+      arrived.push(`${skipped}+${count}`);
+    }
+  };
+  two.prefix = { ...(await prefixOf(3, 10)), index: 9 };
+  await one.transport?.sendSnapshot(2, meta, 4, pieces(5, 10, { count: 0 }));
+  // The same position in the log, other bytes.
+  two.prefix = await prefixOf(3, 11);
+  await expect(one.transport?.sendSnapshot(2, meta, 4, pieces(5, 10, { count: 0 }))).rejects.toThrow("another");
+  await two.until(() => two.prefix === null);
+  two.prefix = await prefixOf(7, 10);
+  await expect(one.transport?.sendSnapshot(2, meta, 4, pieces(5, 10, { count: 0 }))).rejects.toThrow("another");
+  await two.until(() => two.prefix === null);
+  await one.transport?.sendSnapshot(2, meta, 4, pieces(5, 10, { count: 0 }));
+  expect(arrived).toEqual(["0+5", "0+0", "0+0", "0+5"]);
+});
+
+test("a transfer that is begun anew ends the one before it", async () => {
+  const [one, two] = await pair();
+  const ends: string[] = [];
+  let begun = 0;
+  two.onSnapshot = async (_from, { chunks }) => {
+    try {
+      for await (const _chunk of chunks) two.note(() => begun++);
+      ends.push("whole");
+    } catch (error) {
+      two.note(() => ends.push(String(error)));
+    }
+  };
+  const stuck = one.transport?.sendSnapshot(2, meta, 4, neverEnding());
+  stuck?.catch(() => {});
+  await two.until(() => begun === 1);
+  await one.transport?.sendSnapshot(2, meta, 4, pieces(5, 10, { count: 0 }));
+  expect(ends).toEqual([expect.stringContaining("began anew"), "whole"]);
+});
+
+async function* neverEnding(): AsyncGenerator<Uint8Array> {
+  yield new Uint8Array(10);
+  await new Promise(() => {});
+}
 
 test("the largest message of the driver's limits fits a frame", () => {
   expect(FRAME_MAX_BYTES).toBeGreaterThan(2 * (1024 * 1024 + 2 * 1024 * 1024));

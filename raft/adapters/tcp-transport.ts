@@ -23,6 +23,7 @@ import { Connection } from "./connection.ts";
 import {
   decodeHello,
   encodeHello,
+  encodePrefix,
   encodeReason,
   type Frame,
   frame,
@@ -54,6 +55,7 @@ interface Peer {
   readonly address: string;
   readonly link: PeerLink;
   incoming: Connection | null;
+  incomingSnapshot: Connection | null;
   reportedLost: boolean;
 }
 
@@ -77,7 +79,7 @@ export class TcpTransport implements Transport {
         lost: (reason) => this.#lost(id, reason),
         refused: (reason) => this.#logRefusal(`Greeting the peer ${address} failed: it refused this node`, reason),
       });
-      this.#peers.set(id, { address, link, incoming: null, reportedLost: false });
+      this.#peers.set(id, { address, link, incoming: null, incomingSnapshot: null, reportedLost: false });
     }
   }
 
@@ -161,14 +163,23 @@ export class TcpTransport implements Transport {
       return;
     }
     connection.greeted();
-    connection.write(frame("welcome"));
-    if (hello.purpose === "snapshot") {
-      const take: SnapshotTaker = async (meta, term, chunks) => {
-        if (this.#handler === null) throw new Error("Receive a snapshot: this node is stopping");
-        await this.#handler.snapshot(hello.from, meta, term, chunks);
-      };
-      receiveSnapshotOver(connection, this.#options.clock, take, () => this.#connections.delete(connection));
-    } else this.#listen(connection, hello.from, peer);
+    if (hello.purpose === "snapshot") this.#receiveSnapshot(connection, hello.from, peer);
+    else this.#listen(connection, hello.from, peer);
+  }
+
+  #receiveSnapshot(connection: Connection, from: NodeId, peer: Peer): void {
+    // The sender gave the one before up, which may be news here: its end leaves a prefix to go on behind.
+    peer.incomingSnapshot?.close("the peer began anew");
+    peer.incomingSnapshot = connection;
+    connection.write(frame("welcome", encodePrefix(this.#handler?.snapshotPrefix() ?? null)));
+    const take: SnapshotTaker = async (incoming) => {
+      if (this.#handler === null) throw new Error("Receive a snapshot: this node is stopping");
+      await this.#handler.snapshot(from, incoming);
+    };
+    receiveSnapshotOver(connection, this.#options.clock, take, () => {
+      this.#connections.delete(connection);
+      if (peer.incomingSnapshot === connection) peer.incomingSnapshot = null;
+    });
   }
 
   #refusalOf(hello: Hello): string | null {
@@ -183,6 +194,7 @@ export class TcpTransport implements Transport {
   }
 
   #listen(connection: Connection, from: NodeId, peer: Peer): void {
+    connection.write(frame("welcome"));
     const acks = new AckTimer(this.#options.clock, connection);
     const previous = peer.incoming;
     peer.incoming = connection;

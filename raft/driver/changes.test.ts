@@ -1,5 +1,6 @@
 /** RaftNode.changeMembership() on a virtual clock: newcomers, joint changes, removed nodes, restarts, refusals. */
 import { expect, test } from "bun:test";
+import { collectingLoader } from "../../test/fakes/collecting-loader.ts";
 import { ManualClock } from "../../test/fakes/manual-clock.ts";
 import { MemoryDisk } from "../../test/fakes/memory-disk.ts";
 import { RaftNetwork } from "../../test/fakes/raft-network.ts";
@@ -10,6 +11,7 @@ import {
   NotLeaderError,
   RaftNode,
   type RaftNodeConfig,
+  type StateLoader,
   UnknownFateError,
 } from "../index.ts";
 
@@ -24,8 +26,10 @@ class CountingMachine {
   async *snapshot(): AsyncGenerator<Uint8Array> {
     yield Uint8Array.of(this.count);
   }
-  async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    for await (const chunk of chunks) this.count = chunk[0] ?? 0;
+  load(): StateLoader {
+    return collectingLoader(([count]) => {
+      this.count = count ?? 0;
+    });
   }
 }
 

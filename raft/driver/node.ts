@@ -22,7 +22,7 @@ import type { Clock, LogStorage, RaftLog, StateMachine, Transport } from "./port
 import { Proposals } from "./proposals.ts";
 import { Reads } from "./reads.ts";
 import { ReadyLoop } from "./ready-loop.ts";
-import { reasonOf, release } from "./snapshots.ts";
+import { reasonOf } from "./snapshots.ts";
 import { Succession } from "./succession.ts";
 import { Ticker } from "./ticker.ts";
 import { Transfers } from "./transfers.ts";
@@ -132,7 +132,8 @@ export class RaftNode {
     log.info("Raft node is ready", { node: this.id, term: core.term, applied: loop.applied, last: core.lastIndex });
     await transport.start({
       message: (message) => this.#received(message),
-      snapshot: (from, meta, term, chunks) => loop.snapshots.receive(from, meta, term, chunks),
+      snapshotPrefix: () => loop.snapshots.receiver.prefix(),
+      snapshot: (from, incoming) => loop.snapshots.receiver.receive(from, incoming),
       unreachable: (peer) => this.#unreachable(peer),
     });
     this.#stillWanted();
@@ -309,11 +310,9 @@ export class RaftNode {
     const { storage, machine } = this.#ports;
     const found = await storage.readSnapshot();
     if (found === null) throw new Error(`Start raft node: snapshot ${snapshot.index} has no bytes`);
-    try {
-      await machine.restore(found.chunks);
-    } finally {
-      await release(found.chunks);
-    }
+    const loader = machine.load();
+    for await (const chunk of found.chunks) loader.write(chunk);
+    loader.finish()();
   }
 
   #loopOver(

@@ -85,12 +85,36 @@ export class CorruptLogError extends Error {
   readonly code = "corrupt-log";
 }
 
+/** How much of a snapshot is here from a transfer that broke: that many chunks, which begin it. */
+export interface SnapshotPrefix {
+  readonly index: LogIndex;
+  readonly term: Term;
+  readonly chunks: number;
+  /** Of these chunks, see SnapshotDigest. */
+  readonly digest: string;
+}
+
+/** A snapshot that a peer sends. */
+export interface IncomingSnapshot {
+  readonly meta: SnapshotMeta;
+  /** The sender leads in it, or did. */
+  readonly term: Term;
+  /** Chunks that do not come again: the peer found that its snapshot begins with the prefix that it was told of. 0: all come. */
+  readonly skipped: number;
+  /** In order. An error says that the transfer broke: it may be resumed. */
+  readonly chunks: AsyncIterable<Uint8Array>;
+  /** Once the chunks have ended: the sender's digest of all of them, the skipped ones included; null where its release tells none. */
+  digest(): string | null;
+}
+
 /** What a transport reports back. */
 export interface TransportHandler {
   message(message: Message): void;
-  /** A peer that led in `term` sends a snapshot's bytes. Chunks arrive in order; the promise resolves when the snapshot
-   *  is on disk or was not needed any more, and rejects when it was not taken. The driver steps the core. */
-  snapshot(from: NodeId, meta: SnapshotMeta, term: Term, chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  /** What a sender need not send again; it is told so before it begins. */
+  snapshotPrefix(): SnapshotPrefix | null;
+  /** The promise resolves when the snapshot is on disk or was not needed any more, and rejects when it was not taken. The
+   *  driver steps the core. */
+  snapshot(from: NodeId, incoming: IncomingSnapshot): Promise<void>;
   /** The connection from or to this peer closed or could not be made. */
   unreachable(peer: NodeId): void;
 }
@@ -100,7 +124,8 @@ export interface Transport {
   start(handler: TransportHandler): Promise<void>;
   /** Never blocks and never throws; what does not fit the peer's queue is dropped (raft repeats itself). */
   send(messages: readonly Message[]): void;
-  /** Resolves when the peer has all of it on its disk, rejects when that is not known. */
+  /** Goes on behind what the peer has of it, see skipPrefix. Resolves when the peer has all of it on its disk, rejects when
+   *  that is not known. Holds no more than a few chunks at a time, and messages do not wait behind them. */
   sendSnapshot(to: NodeId, meta: SnapshotMeta, term: Term, chunks: AsyncIterable<Uint8Array>): Promise<void>;
   stop(): Promise<void>;
 }
@@ -111,6 +136,15 @@ export interface StateMachine {
   apply(entry: Entry): unknown;
   /** Pins the present state before it returns (not at the first chunk), and yields its bytes; apply goes on meanwhile. */
   snapshot(): AsyncIterable<Uint8Array>;
-  /** Replaces the whole state. No apply and no snapshot is asked for until it resolves. */
-  restore(chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  /** Begins to read a whole snapshot, beside the present state: apply and snapshot go on with that one meanwhile. */
+  load(): StateLoader;
+}
+
+/** A state in the making, fed chunk by chunk. Whoever gives it up just lets go of it. */
+export interface StateLoader {
+  /** @throws when these bytes are none of a snapshot that this program reads. */
+  write(chunk: Uint8Array): void;
+  /** Every byte was written. @throws when that is no whole snapshot. @returns what puts the new state in place of the present
+   *  one: at once, so that it stops nobody, however large the state is. */
+  finish(): () => void;
 }

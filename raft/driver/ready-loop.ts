@@ -213,7 +213,7 @@ export class ReadyLoop implements SnapshotLoop {
         for (const job of jobs) job();
         reads.begin();
         const ready = this.#core.ready();
-        this.snapshots.decided(ready?.snapshot ?? null);
+        this.snapshots.receiver.decided(ready?.snapshot ?? null);
         if (ready === null) {
           if (this.#between.length > 0) continue;
           return;

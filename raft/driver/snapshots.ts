@@ -1,14 +1,8 @@
 /**
- * Snapshots in all three directions: taken here, sent to a laggard, received from the leader. All beside the loop.
+ * Snapshots taken here, and sent to a laggard; those that come in are the receiver's (snapshot-receiver.ts). All beside the loop.
  *
  * Idea. Bytes move chunk by chunk between machine, disk and network while the loop goes on turning; only the moments
  * that touch the core run between two of its turns (`between`), so that none of them sees half a batch.
- *
- * What a crash leaves behind when a snapshot is received:
- * - before installSnapshot commits: chunks without a name, thrown away at the next start; the node is as before.
- * - after it, before machine.restore ended: the disk holds the new state; the start restores the machine from it.
- * - after restore, before the reply left: the leader sends again, the core answers that its log has it already.
- * So the order is: chunks, one transaction (snapshot, empty log, hard state), machine, core, reply.
  *
  * Invariants.
  * - One snapshot is written at a time; a received one interrupts one that is being taken, which it makes useless.
@@ -29,6 +23,7 @@ import {
   type Timer,
   type Transport,
 } from "./ports.ts";
+import { SnapshotReceiver } from "./snapshot-receiver.ts";
 
 /** A follower that could not take a snapshot gets the next try after this: no use in sending megabytes in a circle. */
 const SEND_RETRY_MS = 1000;
@@ -63,20 +58,11 @@ interface Taking {
   cancelled: boolean;
 }
 
-interface Offer {
-  readonly meta: SnapshotMeta;
-  readonly writer: SnapshotWriter;
-  /** True when the core took it and it is installed; false when it was stale. */
-  readonly decide: (used: boolean) => void;
-  readonly fail: (error: Error) => void;
-}
-
 export class Snapshots {
+  readonly receiver: SnapshotReceiver;
   readonly #options: SnapshotOptions;
   #index: LogIndex;
   #taking: Taking | null = null;
-  #receiving = false;
-  #offer: Offer | null = null;
   readonly #tasks = new Set<Promise<void>>();
   readonly #retries = new Set<Timer>();
   #stopped = false;
@@ -84,6 +70,7 @@ export class Snapshots {
   constructor(options: SnapshotOptions, index: LogIndex) {
     this.#options = options;
     this.#index = index;
+    this.receiver = new SnapshotReceiver({ ...options, clearTheWay: () => this.#clearTheWay() });
   }
 
   /** Index of the latest snapshot on disk. */
@@ -92,13 +79,13 @@ export class Snapshots {
   }
 
   get busy(): boolean {
-    return this.#taking !== null || this.#receiving;
+    return this.#taking !== null || this.receiver.busy;
   }
 
   /** Takes one of the present state; joins one that is being taken. False when it was not possible now. */
   take(): Promise<boolean> {
     if (this.#taking !== null) return this.#taking.done;
-    if (this.#receiving || this.#stopped) return Promise.resolve(false);
+    if (this.receiver.busy || this.#stopped) return Promise.resolve(false);
     const { promise: done, resolve } = Promise.withResolvers<boolean>();
     const taking: Taking = { done, cancelled: false, resolve };
     this.#taking = taking;
@@ -120,6 +107,7 @@ export class Snapshots {
     const { storage, log, loop } = this.#options;
     let ok = false;
     try {
+      await this.receiver.dropPrefix();
       const writer = await storage.createSnapshot(meta);
       ok = await this.#fill(writer, chunks, taking);
       if (ok) {
@@ -191,86 +179,16 @@ export class Snapshots {
     }
   }
 
-  /** A peer streams one. Resolves when it is installed or proved stale; rejects when it could not be taken. */
-  receive(from: NodeId, meta: SnapshotMeta, term: Term, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const received = this.#receive(from, meta, term, chunks);
-    const settled: Promise<void> = received.then(
-      () => {},
-      () => {},
-    );
-    this.#tasks.add(settled);
-    return received.finally(() => this.#tasks.delete(settled));
+  /** The receiver's side of the loop's duties. */
+  async install(wanted: SnapshotMeta, hardState: HardState): Promise<void> {
+    await this.receiver.install(wanted, hardState);
+    this.#index = wanted.index;
   }
 
-  async #receive(from: NodeId, meta: SnapshotMeta, term: Term, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const { id, storage, loop } = this.#options;
-    const message: Message = { kind: "snapshot", from, to: id, term, snapshot: meta };
-    if (this.#stopped || this.#receiving) throw new Error("Take a snapshot from a peer: not ready for one");
-    if (meta.index <= loop.commit()) {
-      loop.between(() => loop.step(message));
-      return;
-    }
-    this.#receiving = true;
-    try {
-      await this.#interruptTaking();
-      const writer = await storage.createSnapshot(meta);
-      try {
-        for await (const chunk of chunks) await writer.write(chunk);
-        if (!(await this.#offerToCore(message, meta, writer))) await writer.abort();
-      } catch (error) {
-        await writer.abort();
-        throw error;
-      }
-    } finally {
-      this.#receiving = false;
-    }
-  }
-
-  async #interruptTaking(): Promise<void> {
+  async #clearTheWay(): Promise<void> {
     if (this.#taking === null) return;
     this.#taking.cancelled = true;
     await this.#taking.done;
-  }
-
-  #offerToCore(message: Message, meta: SnapshotMeta, writer: SnapshotWriter): Promise<boolean> {
-    if (this.#stopped) throw new Error("Take a snapshot from a peer: this node is stopping");
-    const { promise, resolve, reject } = Promise.withResolvers<boolean>();
-    this.#offer = { meta, writer, decide: resolve, fail: reject };
-    this.#options.loop.between(() => this.#options.loop.step(message));
-    return promise;
-  }
-
-  /** The loop fetched a Ready after the jobs between turns: if it does not ask for the offered snapshot, it was stale. */
-  decided(wanted: SnapshotMeta | null): void {
-    if (this.#offer === null || wanted !== null) return;
-    this.#offer.decide(false);
-    this.#offer = null;
-  }
-
-  /** The loop's duty for Ready.snapshot: disk, then machine. */
-  async install(wanted: SnapshotMeta, hardState: HardState): Promise<void> {
-    const { storage, machine, log } = this.#options;
-    const offer = this.#offer;
-    if (offer === null || offer.meta.index !== wanted.index || offer.meta.term !== wanted.term) {
-      throw new Error(`Install snapshot ${wanted.index}: its bytes are not here`);
-    }
-    this.#offer = null;
-    try {
-      await storage.installSnapshot(offer.writer, hardState);
-      this.#index = wanted.index;
-      const installed = await storage.readSnapshot();
-      if (installed === null) throw new Error(`Install snapshot ${wanted.index}: the disk does not know it`);
-      try {
-        await machine.restore(installed.chunks);
-      } finally {
-        await release(installed.chunks);
-      }
-      log.info("Installed a snapshot from the leader", { index: wanted.index, term: wanted.term });
-      offer.decide(true);
-    } catch (error) {
-      offer.fail(error instanceof Error ? error : new Error(String(error)));
-      throw error;
-    }
   }
 
   /** Resolves when nothing runs any more. Stop the transport first: it ends the streams. */
@@ -278,11 +196,9 @@ export class Snapshots {
     this.#stopped = true;
     for (const retry of this.#retries) retry.cancel();
     this.#retries.clear();
-    this.#offer?.fail(new Error("Take a snapshot from a peer: this node is stopping"));
-    this.#offer = null;
     // Its start may still have waited for a turn that never comes.
     this.#taking?.resolve(false);
-    await Promise.all(this.#tasks);
+    await Promise.all([this.receiver.stop(), ...this.#tasks]);
   }
 
   #run(task: Promise<void>): void {

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import type { Entry, LogIndex, StateMachine } from "#raft";
+import type { Entry, LogIndex, StateLoader, StateMachine } from "#raft";
 import type { Clock } from "../lib/clock.ts";
 import { NewerFormatError } from "../lib/format.ts";
 import { reasonOf } from "../lib/log.ts";
@@ -61,10 +61,16 @@ export class StoreMachine implements StateMachine {
     return inTurns(this.store.snapshot(this.#position));
   }
 
-  async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  /** The reader builds index and history as the bytes come, so that putting them in place takes no time. */
+  load(): StateLoader {
     const reader = new SnapshotReader();
-    for await (const chunk of chunks) reader.write(chunk);
-    this.#reach(this.store.restore(reader));
+    return {
+      write: (chunk) => reader.write(chunk),
+      finish: () => {
+        const content = reader.finish();
+        return () => this.#reach(this.store.restore(content));
+      },
+    };
   }
 
   /** Resolves once the store has seen this entry, or after `patienceMs`: then false. */

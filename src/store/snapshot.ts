@@ -8,7 +8,8 @@
  *   end     how many leases and changes there were
  *
  * Idea. Frames are small, so that a writer can pause between two of them, and each is checked by itself. The reader takes
- * bytes as they come: whoever carries them may cut them anew.
+ * bytes as they come: whoever carries them may cut them anew. It builds the new state meanwhile, a frame at a time, so that nothing is
+ * left to do when the last one is there.
  *
  * Invariants.
  * - A snapshot without its end frame, or with one frame damaged, missing or twice, is refused whole.
@@ -21,7 +22,9 @@ import { refuseNewer } from "../lib/format.ts";
 import type { Change } from "./change.ts";
 import { History } from "./history.ts";
 import { toBytes, toKey } from "./key.ts";
+import { KeyIndex } from "./key-index.ts";
 import type { Lease, LeaseId, Revision } from "./kv.ts";
+import { LeaseTable } from "./lease-table.ts";
 
 export interface SnapshotContent {
   readonly position: number;
@@ -30,6 +33,17 @@ export interface SnapshotContent {
   readonly lastChosenLease: LeaseId;
   readonly leases: readonly Lease[];
   readonly history: History;
+}
+
+/** A whole state, ready to take another's place. */
+export interface ReadSnapshot {
+  readonly position: number;
+  readonly revision: Revision;
+  readonly compactRevision: Revision;
+  readonly changesAboveFloor: number;
+  readonly leases: LeaseTable;
+  readonly history: History;
+  readonly index: KeyIndex;
 }
 
 const VERSION = 1;
@@ -103,12 +117,15 @@ function frame(writer: BinaryWriter): Uint8Array {
 
 export class SnapshotReader {
   #pending: Uint8Array = new Uint8Array(0);
-  #header: Omit<SnapshotContent, "leases" | "history"> | undefined;
-  readonly #leases: Lease[] = [];
+  #header: Pick<ReadSnapshot, "position" | "revision" | "compactRevision"> | undefined;
+  #leases = new LeaseTable();
   readonly #history = new History();
+  readonly #index = new KeyIndex();
   #revision: Revision = 0;
   #changes: Change[] = [];
+  #leaseCount = 0;
   #changeCount = 0;
+  #changesAboveFloor = 0;
   #ended = false;
 
   /** @throws CodecError as soon as something is wrong. */
@@ -127,11 +144,17 @@ export class SnapshotReader {
     this.#pending = rest.slice();
   }
 
-  finish(): SnapshotContent {
+  finish(): ReadSnapshot {
     if (this.#header === undefined || !this.#ended || this.#pending.length > 0) {
       throw new CodecError("Reading snapshot failed: it ends too early");
     }
-    return { ...this.#header, leases: this.#leases, history: this.#history };
+    return {
+      ...this.#header,
+      changesAboveFloor: this.#changesAboveFloor,
+      leases: this.#leases,
+      history: this.#history,
+      index: this.#index,
+    };
   }
 
   #frame(reader: BinaryReader): void {
@@ -152,16 +175,15 @@ export class SnapshotReader {
     const version = reader.varint();
     refuseNewer("a snapshot of the store", version, VERSION);
     if (version !== VERSION) throw new CodecError(`Reading snapshot failed: there is no format ${version}`);
-    this.#header = {
-      position: reader.varint(),
-      revision: reader.varint(),
-      compactRevision: reader.varint(),
-      lastChosenLease: reader.varint(),
-    };
+    this.#header = { position: reader.varint(), revision: reader.varint(), compactRevision: reader.varint() };
+    this.#leases = new LeaseTable(reader.varint());
   }
 
   #readLeases(reader: BinaryReader): void {
-    while (reader.remaining > 0) this.#leases.push({ id: reader.varint(), ttlMs: reader.varint() });
+    while (reader.remaining > 0) {
+      this.#leases.restore({ id: reader.varint(), ttlMs: reader.varint() });
+      this.#leaseCount++;
+    }
   }
 
   #readChanges(reader: BinaryReader): void {
@@ -172,15 +194,22 @@ export class SnapshotReader {
       }
       if (change.revision !== this.#revision) this.#closeRevision();
       this.#revision = change.revision;
-      this.#changes.push(change);
-      this.#changeCount++;
+      this.#take(change);
     }
+  }
+
+  #take(change: Change): void {
+    this.#leases.move(change.key, this.#index.latest(change.key)?.lease ?? 0, change.lease);
+    this.#index.add(change);
+    this.#changes.push(change);
+    this.#changeCount++;
+    if (change.revision > (this.#header?.compactRevision ?? 0)) this.#changesAboveFloor++;
   }
 
   #readEnd(reader: BinaryReader): void {
     this.#closeRevision();
     this.#ended = true;
-    if (reader.varint() !== this.#leases.length || reader.varint() !== this.#changeCount) {
+    if (reader.varint() !== this.#leaseCount || reader.varint() !== this.#changeCount) {
       throw new CodecError("Reading snapshot failed: frames are missing");
     }
   }

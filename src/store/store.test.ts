@@ -166,7 +166,7 @@ function copyOf(store: Store, cut: (bytes: Uint8Array) => Uint8Array[] = (bytes)
   const reader = new SnapshotReader();
   for (const slice of store.snapshot(42)) for (const chunk of cut(slice)) reader.write(chunk);
   const copy = new Store();
-  expect(copy.restore(reader)).toBe(42);
+  expect(copy.restore(reader.finish())).toBe(42);
   return copy;
 }
 
@@ -225,7 +225,7 @@ test("a snapshot shows the moment it was taken, whatever is applied while it is 
   }
   expect(count).toBeGreaterThan(5);
   const copy = new Store();
-  copy.restore(reader);
+  copy.restore(reader.finish());
   expect(copy.hash()).toEqual(before);
 });
 
@@ -272,7 +272,7 @@ test("watches live through a restore: what they missed is replayed, or they end 
   const restoreFrom = (store: Store) => {
     const reader = new SnapshotReader();
     for (const slice of store.snapshot()) reader.write(slice);
-    behind.restore(reader);
+    behind.restore(reader.finish());
   };
   restoreFrom(ahead);
   const missed = [await waiting, await iterator.next(), await iterator.next()];

@@ -39,7 +39,7 @@ import {
 } from "./kv.ts";
 import { LeaseTable } from "./lease-table.ts";
 import { compactedError, evaluateRange } from "./range.ts";
-import { type SnapshotReader, snapshotSlices, writeChange } from "./snapshot.ts";
+import { type ReadSnapshot, snapshotSlices, writeChange } from "./snapshot.ts";
 import { deleteKeys, leaseNotFound, runTxn } from "./txn.ts";
 import { checkTxn } from "./txn-check.ts";
 import { WatchHub } from "./watch-hub.ts";
@@ -166,25 +166,17 @@ export class Store {
     });
   }
 
-  /** Replaces the whole state. The reader has been given every byte. Returns the position of the snapshot. */
-  restore(reader: SnapshotReader): number {
-    const { position, revision, compactRevision, lastChosenLease, leases, history } = reader.finish();
-    this.#revision = revision;
-    this.#compactRevision = compactRevision;
-    this.#changesAboveFloor = history.countSince(compactRevision + 1);
-    this.#history = history;
-    this.#index = new KeyIndex();
-    this.#leases = new LeaseTable(lastChosenLease);
-    for (const lease of leases) this.#leases.restore(lease);
-    for (const [, changes] of history.since(0)) {
-      for (const change of changes) {
-        this.#leases.move(change.key, this.#index.latest(change.key)?.lease ?? 0, change.lease);
-        this.#index.add(change);
-      }
-    }
+  /** Replaces the whole state by one that was read, which is this store's from then on. Returns the position of the snapshot. */
+  restore(read: ReadSnapshot): number {
+    this.#revision = read.revision;
+    this.#compactRevision = read.compactRevision;
+    this.#changesAboveFloor = read.changesAboveFloor;
+    this.#history = read.history;
+    this.#index = read.index;
+    this.#leases = read.leases;
     this.#hub.reset();
     this.#tell({ kind: "reset" });
-    return position;
+    return read.position;
   }
 
   #apply(command: Command): CommandResult {

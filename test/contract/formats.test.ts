@@ -153,8 +153,9 @@ function snapshotBytes(): Uint8Array {
 function readSnapshot(bytes: Uint8Array): unknown {
   const reader = new SnapshotReader();
   reader.write(bytes);
-  const { history, ...rest } = reader.finish();
-  return { ...rest, changes: [...history.since(0)] };
+  const { position, revision, compactRevision, leases, history } = reader.finish();
+  const lastChosenLease = leases.lastChosen;
+  return { position, revision, compactRevision, lastChosenLease, leases: leases.all(), changes: [...history.since(0)] };
 }
 
 const unitFile = [{ section: "Service", name: "ExecStart", value: "/bin/true" }];

@@ -9,8 +9,9 @@
  *
  * @module
  */
-import type { Clock, Message, NodeId, SnapshotMeta, Transport, TransportHandler } from "#raft";
+import type { Clock, IncomingSnapshot, Message, NodeId, SnapshotMeta, Transport, TransportHandler } from "#raft";
 import { decodeMessage, encodeMessage } from "../../raft/driver/codec.ts";
+import { SnapshotDigest, skipPrefix } from "../../raft/driver/snapshot-digest.ts";
 
 export interface RaftNetworkOptions {
   readonly clock: Clock;
@@ -77,7 +78,17 @@ export class RaftNetwork {
     const receiver = this.#members.get(to);
     if (receiver?.handler == null) throw new Error(`Send a snapshot to ${to}: it is not there`);
     // A process that died answers nothing; its kernel, or the sender's patience, ends the connection.
-    const taken = receiver.handler.snapshot(from.id, meta, term, this.#slowly(from, receiver, chunks));
+    const digest = new SnapshotDigest();
+    const rest = chunks[Symbol.asyncIterator]();
+    const outcome = await skipPrefix(meta, rest, receiver.handler.snapshotPrefix(), digest);
+    const incoming: IncomingSnapshot = {
+      meta,
+      term,
+      skipped: outcome === "skipped" ? digest.chunks : 0,
+      chunks: outcome === "differs" ? broken() : this.#slowly(from, receiver, rest, digest),
+      digest: () => digest.value(),
+    };
+    const taken = receiver.handler.snapshot(from.id, incoming);
     await Promise.race([taken, receiver.death]);
     if (receiver.dead) throw new Error(`Send a snapshot to ${to}: the connection broke`);
   }
@@ -85,9 +96,13 @@ export class RaftNetwork {
   async *#slowly(
     from: MemoryTransport,
     to: MemoryTransport,
-    chunks: AsyncIterable<Uint8Array>,
+    rest: AsyncIterator<Uint8Array>,
+    digest: SnapshotDigest,
   ): AsyncGenerator<Uint8Array> {
-    for await (const chunk of chunks) {
+    for (;;) {
+      const { done, value: chunk } = await rest.next();
+      if (done) return;
+      digest.add(chunk);
       const delayMs = this.#plan(from.id, to.id)[0];
       await new Promise<void>((resolve) => {
         this.#options.clock.after(delayMs ?? SNAPSHOT_PATIENCE_MS, resolve);
@@ -106,6 +121,12 @@ export class RaftNetwork {
   #plan(from: NodeId, to: NodeId, message?: Message): readonly number[] {
     return this.#options.plan?.(from, to, message) ?? [1];
   }
+}
+
+/** What the sender read to compare is gone: it begins anew with its next try. */
+function broken(): AsyncIterable<Uint8Array> {
+  const next = () => Promise.reject(new Error("Send a snapshot: the peer has the beginning of another one"));
+  return { [Symbol.asyncIterator]: () => ({ next }) };
 }
 
 class MemoryTransport implements Transport {

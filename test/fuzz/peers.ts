@@ -79,7 +79,8 @@ export class PeersUnderFire {
     const own = new PeersUnderFire(`127.0.0.1:${await freePort()}`);
     await own.#transport.start({
       message: (message) => own.#heard(message),
-      snapshot: async (from, _meta, _term, chunks) => {
+      snapshotPrefix: () => null,
+      snapshot: async (from, { chunks }) => {
         if (!PEERS.some((id) => id === from)) own.#problems.push(`A snapshot of node ${from}`);
         for await (const chunk of chunks) if (chunk[0] === 0) throw new Error("Not this snapshot");
       },
@@ -232,7 +233,12 @@ export class HostileListener {
       clock: new ManualClock(),
       log: { ...SILENT_LOG, info: note, warning: note, error: note },
     });
-    await raft.start({ message() {}, snapshot: async () => {}, unreachable: () => lost.resolve() });
+    await raft.start({
+      message() {},
+      snapshotPrefix: () => null,
+      snapshot: async () => {},
+      unreachable: () => lost.resolve(),
+    });
     const [one, other] = await inTime(
       Promise.all([unary, stream, lost.promise]),
       "A call, or raft's link, does not end",

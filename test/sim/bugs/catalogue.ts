@@ -150,9 +150,9 @@ const RAFT: readonly Bug[] = [
   },
   {
     name: "a snapshot is installed, the state is not",
-    file: "raft/driver/snapshots.ts",
-    find: "await machine.restore(installed.chunks);",
-    replace: "void machine;",
+    file: "raft/driver/snapshot-receiver.ts",
+    find: "offer.replaceState();",
+    replace: "",
     seeds: 50,
   },
 ];
@@ -167,14 +167,14 @@ const STORE: readonly Bug[] = [
   },
   {
     name: "lease ids begin anew after a snapshot",
-    file: "src/store/store.ts",
-    find: "this.#leases = new LeaseTable(lastChosenLease);",
-    replace: "this.#leases = new LeaseTable(lastChosenLease * 0);",
+    file: "src/store/snapshot.ts",
+    find: "this.#leases = new LeaseTable(reader.varint());",
+    replace: "this.#leases = new LeaseTable(reader.varint() * 0);",
     seeds: 50,
   },
   {
     name: "a restored store forgets which keys hang on a lease",
-    file: "src/store/store.ts",
+    file: "src/store/snapshot.ts",
     find: "this.#leases.move(change.key, this.#index.latest(change.key)?.lease ?? 0, change.lease);",
     replace: "",
     seeds: 100,

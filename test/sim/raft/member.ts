@@ -7,8 +7,17 @@
  *
  * @module
  */
-import { type Entry, type NodeId, RaftNode, type RaftNodeConfig, type SoftState, type StateMachine } from "#raft";
+import {
+  type Entry,
+  type NodeId,
+  RaftNode,
+  type RaftNodeConfig,
+  type SoftState,
+  type StateLoader,
+  type StateMachine,
+} from "#raft";
 import type { Clock } from "../../../src/lib/clock.ts";
+import { collectingLoader } from "../../fakes/collecting-loader.ts";
 import { MemoryDisk } from "../../fakes/memory-disk.ts";
 import type { RaftNetwork } from "../../fakes/raft-network.ts";
 import { Life } from "../life.ts";
@@ -60,14 +69,14 @@ class ListMachine implements StateMachine {
     return chunksOf([...this.commands], this.#last);
   }
 
-  async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    let text = "";
-    for await (const chunk of chunks) text += decoder.decode(chunk);
-    const [last, ...commands] = text.split("\n");
-    this.#last = Number(last);
-    this.commands = commands;
-    this.#checkers.state(this.#id, commands);
-    this.#note(`restore ${this.#id} to ${last}`);
+  load(): StateLoader {
+    return collectingLoader((all) => {
+      const [last, ...commands] = decoder.decode(all).split("\n");
+      this.#last = Number(last);
+      this.commands = commands;
+      this.#checkers.state(this.#id, commands);
+      this.#note(`restore ${this.#id} to ${last}`);
+    });
   }
 }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { CorruptLogError, type Entry, type NodeId, RaftNode, type RaftNodeConfig } from "#raft";
+import { CorruptLogError, type Entry, type NodeId, RaftNode, type RaftNodeConfig, type StateLoader } from "#raft";
 import { Agent } from "../../../src/agent/agent.ts";
 import { Leadership } from "../../../src/daemon/leadership.ts";
 import { DEFAULT_ENGINE_CONFIG, Engine, type MachineProbe } from "../../../src/engine/index.ts";
@@ -58,9 +58,16 @@ class ObservedMachine extends StoreMachine {
     return applied;
   }
 
-  override async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    await super.restore(chunks);
-    this.#observer.restored(this.#id, this.position, this.store);
+  override load(): StateLoader {
+    const loader = super.load();
+    const finish = () => {
+      const replace = loader.finish();
+      return () => {
+        replace();
+        this.#observer.restored(this.#id, this.position, this.store);
+      };
+    };
+    return { write: (chunk) => loader.write(chunk), finish };
   }
 }
 

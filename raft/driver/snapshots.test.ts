@@ -1,0 +1,95 @@
+/** Snapshots as the driver takes, sends and installs them, on a virtual clock. */
+import { expect, test } from "bun:test";
+import { bytes, cluster, three } from "../../test/fakes/raft-nodes.ts";
+
+test("a follower that missed more than the log holds gets a snapshot", async () => {
+  const world = await three({ snapshotLogEntries: 10, trailingEntries: 2 });
+  const { clock, leader, first, block, items, disk } = world;
+  block((from, to) => from === first.id || to === first.id);
+  for (let i = 0; i < 40; i++) {
+    const proposed = leader.propose(bytes(`${i}`));
+    await clock.advance(30);
+    await proposed;
+  }
+  await clock.advance(500);
+  expect(leader.status().firstIndex).toBeGreaterThan(20);
+  block(() => false);
+  await clock.advance(4000);
+  expect(items(first.id)).toEqual(items(leader.id));
+  expect(items(first.id)).toHaveLength(40);
+  expect(disk(first.id).snapshot).not.toBeNull();
+});
+
+test("snapshotNow() drops the log, and a restart comes back from the snapshot", async () => {
+  const world = cluster(1, { trailingEntries: 0 });
+  const node = await world.boot(1);
+  await world.clock.advance(100);
+  const all = ["a", "b", "c"].map((item) => node.propose(bytes(item)));
+  await world.clock.advance(100);
+  await Promise.all(all);
+  const taken = node.snapshotNow();
+  await world.clock.advance(100);
+  await taken;
+  expect(node.status().firstIndex).toBe(node.applied + 1);
+  expect(world.disk(1).entries).toEqual([]);
+  const again = await world.boot(1);
+  expect(world.items(1)).toEqual(["a", "b", "c"]);
+  expect(again.applied).toBe(node.applied);
+});
+
+/** The first follower lacks what a snapshot of 40 chunks holds, and has read some of it when the link goes down. */
+async function halfASnapshot() {
+  const world = await three({ snapshotLogEntries: 1000, trailingEntries: 0 });
+  const { clock, leader, first, block, machine } = world;
+  block((from, to) => from === first.id || to === first.id);
+  for (let i = 0; i < 40; i++) {
+    const proposed = leader.propose(bytes(`${i}`));
+    await clock.advance(30);
+    await proposed;
+  }
+  const taken = leader.snapshotNow();
+  await clock.advance(500);
+  await taken;
+  block(() => false);
+  const half = 15;
+  for (let ms = 0; ms < 2000 && machine(first.id).chunksLoaded < half; ms++) await clock.advance(1);
+  expect(machine(first.id).chunksLoaded).toBe(half);
+  block((from, to) => from === first.id || to === first.id);
+  // The sender gives a chunk three seconds.
+  await clock.advance(3100);
+  return world;
+}
+
+test("a broken transfer of a snapshot goes on where it broke, and its state is the old one until it is whole", async () => {
+  const { clock, leader, first, block, machine, items } = await halfASnapshot();
+  expect(items(first.id)).toEqual([]);
+  block(() => false);
+  await clock.advance(4000);
+  expect(items(first.id)).toEqual(items(leader.id));
+  expect(machine(first.id).loads).toBe(1);
+  expect(machine(first.id).chunksLoaded).toBe(40);
+});
+
+test("what broke of a snapshot is let go when the leader has another one", async () => {
+  const { clock, leader, first, block, machine, items } = await halfASnapshot();
+  const proposed = leader.propose(bytes("more"));
+  await clock.advance(30);
+  await proposed;
+  const taken = leader.snapshotNow();
+  await clock.advance(500);
+  await taken;
+  block(() => false);
+  await clock.advance(4000);
+  expect(items(first.id)).toEqual(items(leader.id));
+  expect(machine(first.id).loads).toBe(2);
+  expect(machine(first.id).chunksLoaded).toBe(15 + 41);
+});
+
+test("what broke of a snapshot is not kept for ever", async () => {
+  const { clock, leader, first, block, machine, items } = await halfASnapshot();
+  await clock.advance(121_000);
+  block(() => false);
+  await clock.advance(4000);
+  expect(items(first.id)).toEqual(items(leader.id));
+  expect(machine(first.id).loads).toBe(2);
+});
