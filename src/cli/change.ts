@@ -12,6 +12,7 @@ import type { Goal } from "./goals.ts";
 import { machineLegend } from "./legend.ts";
 import { WaitLine } from "./output/wait-line.ts";
 import type { UnitPicture } from "./picture.ts";
+import { SECOND_LOOKS_MAX, secondLook } from "./second-look.ts";
 import type { UnitWatch } from "./watch.ts";
 
 const NOT_FOUND = 404;
@@ -113,6 +114,7 @@ async function waitForPending(
   options: WaitOptions,
 ): Promise<number> {
   const explained = new Map<string, string>();
+  const looksTwice = pending.size <= SECOND_LOOKS_MAX;
   const { clock } = context.world;
   const deadlineMs = clock.now() + options.patienceMs;
   let status = EXIT_OK;
@@ -120,6 +122,7 @@ async function waitForPending(
   let news: ReadonlySet<string> = new Set(pending.keys());
   for (;;) {
     const nowMs = clock.now();
+    const reached: Reached[] = [];
     for (const name of news) {
       const goal = pending.get(name);
       if (goal === undefined) continue;
@@ -133,9 +136,10 @@ async function waitForPending(
       if (outcome.kind === "failed") {
         note(context, outcome.message);
         status = EXIT_FAILED;
-      } else if (!isFirst || options.quiet?.has(name) !== true) line(context, outcome.line);
-      else remarkIdle(context, picture);
+      } else if (isFirst && options.quiet?.has(name) === true) remarkIdle(context, picture);
+      else reached.push({ goal, picture, line: outcome.line });
     }
+    if ((await sayReached(context, reached, looksTwice)) === EXIT_FAILED) status = EXIT_FAILED;
     isFirst = false;
     if (pending.size === 0) return status;
     if (nowMs >= deadlineMs) return timedOut(context, pending);
@@ -149,6 +153,26 @@ async function waitForPending(
       throw error;
     }
   }
+}
+
+interface Reached {
+  readonly goal: Goal;
+  readonly picture: UnitPicture;
+  readonly line: string;
+}
+
+/** Their success lines, but for those that a second look finds dead. */
+async function sayReached(context: CommandContext, reached: readonly Reached[], looksTwice: boolean): Promise<number> {
+  const looks = reached.map(({ goal, picture }) => (looksTwice ? secondLook(context, goal, picture) : null));
+  let status = EXIT_OK;
+  for (const [index, death] of (await Promise.all(looks)).entries()) {
+    if (death === null) line(context, reached[index]?.line ?? "");
+    else {
+      note(context, death);
+      status = EXIT_FAILED;
+    }
+  }
+  return status;
 }
 
 /** What was wanted is wanted already, but does not run: nothing was changed, and that may not be what was meant. fleet says nothing. */

@@ -147,17 +147,18 @@ export class Goal {
 function launched(state: StateEvent): Outcome {
   const { report } = state;
   if (report.jobState !== "launched") return WAITING;
-  if (report.active === "failed") {
-    const result = report.result === undefined ? "" : ` (Result: ${report.result})`;
-    return failed(
-      `Unit ${report.name} failed on ${where(state)}: systemd says ${report.active}/${report.sub}${result}. ` +
-        `Look at \`flt journal ${report.name}\``,
-    );
-  }
+  if (report.active === "failed") return failed(failedOn(state));
   // The start job is done. A unit that is inactive by now has done its work (a oneshot), one that is on its way up again
   // is systemd's to restart.
   const isSettled = RUNNING.has(report.active) || report.active === "inactive" || report.sub === "auto-restart";
   return isSettled ? done(`Unit ${report.name} launched on ${where(state)}`) : WAITING;
+}
+
+/** The words for a unit that systemd calls failed. */
+export function failedOn(state: StateEvent): string {
+  const { name, active, sub, result } = state.report;
+  const why = result === undefined ? "" : ` (Result: ${result})`;
+  return `Unit ${name} failed on ${where(state)}: systemd says ${active}/${sub}${why}. Look at \`flt journal ${name}\``;
 }
 
 function loaded(state: StateEvent): Outcome {

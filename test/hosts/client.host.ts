@@ -14,6 +14,7 @@ const UNITS = {
   "ok.service": sleeper("ok"),
   "broken.service": service("ExecStart=/bin/false\nType=oneshot"),
   "crashing.service": service("Type=notify\nExecStart=/bin/sh -c 'sleep 0.2; exit 7'"),
+  "dying.service": `[Unit]\nStartLimitIntervalSec=0\n${service("ExecStart=/bin/false")}`,
   "once.service": service("Type=oneshot\nExecStart=/bin/sh -c 'sleep 0.5; echo done'"),
   "slow-stop.service": service("ExecStart=/bin/sh -c 'trap \"sleep 0.5; exit 0\" TERM; while :; do sleep 0.1; done'"),
   "choosy.service": sleeper("choosy", "[X-Flt]\nMachineMetadata=disk=ssd\n"),
@@ -41,6 +42,24 @@ hostSuite("the client", { hosts: 1 }, (suite) => {
       expect((await host.flt("start", `${unit}.service`)).code).toBe(1);
       expect((await host.flt("status", unit ?? "")).code).toBe(3);
     }
+  });
+
+  suite.case("a service that dies at once is no started one, and the reason is told", async (cluster) => {
+    const host = cluster.host("h1");
+    const words =
+      `Unit dying.service failed on ${legend(host)}: systemd says failed/failed (Result: exit-code). ` +
+      "Look at `flt journal dying.service`\n";
+    let noticed = 0;
+    for (let round = 0; round < 5; round++) {
+      const command = round === 0 ? ["start", "/tmp/dying.service"] : ["restart", "dying"];
+      const { code, stdout, stderr } = await host.flt(...command);
+      // On a host that is busy it may live to be seen: systemd itself says that it was started.
+      if (code === 0) continue;
+      noticed++;
+      expect([code, stdout, stderr]).toEqual([1, expect.not.stringContaining("launched"), words]);
+    }
+    expect(noticed).toBeGreaterThanOrEqual(3);
+    expect((await host.flt("destroy", "dying")).code).toBe(0);
   });
 
   suite.case("a oneshot is started when it is done", async (cluster) => {

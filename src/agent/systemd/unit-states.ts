@@ -6,7 +6,7 @@
  *
  * Invariants.
  * - What was heard since a question was asked wins over its answer, but for the load state.
- * - Each change is told once.
+ * - Each change is told once. A failure is told with its result, of which systemd signals nothing.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { resultInterface, unitPath } from "./names.ts";
 import { ignoreUnknownUnit } from "./refusals.ts";
 
 export interface UnitStatesOptions {
-  readonly calls: ManagerCalls;
+  readonly calls: Pick<ManagerCalls, "call" | "property">;
   readonly log: Log;
   readonly onChange: (name: string, condition: UnitCondition) => void;
   /** systemd has read its files again and found none for this unit. */
@@ -29,6 +29,8 @@ interface Known {
   condition: UnitCondition;
   /** The number of the last signal about it. */
   heard: number;
+  /** It has failed, and is told once the reason is read. */
+  isUntold: boolean;
 }
 
 /** Names in one ListUnitsByNames; its answer is about 300 bytes a unit. */
@@ -60,7 +62,7 @@ export class UnitStates {
 
   /** A file was loaded that has run nothing yet. */
   loaded(name: string): void {
-    this.#known.set(name, { condition: DORMANT, heard: 0 });
+    this.#known.set(name, { condition: DORMANT, heard: 0, isUntold: false });
   }
 
   forget(name: string): void {
@@ -103,8 +105,12 @@ export class UnitStates {
     const condition: UnitCondition = { load, active: newActive ?? active, sub: newSub ?? sub };
     known.heard = ++this.#signals;
     if (condition.active === active && condition.sub === sub) return;
-    this.#tell(name, known, condition);
-    if (condition.active === "failed" || load !== "loaded") void this.lookAgain([name]);
+    const hasFailed = condition.active === "failed" && resultInterface(name) !== undefined;
+    if (hasFailed) {
+      known.condition = condition;
+      known.isUntold = true;
+    } else this.#tell(name, known, condition);
+    if (hasFailed || load !== "loaded") void this.lookAgain([name]);
   }
 
   /** Reads these units' states anew and tells what is new. */
@@ -116,18 +122,23 @@ export class UnitStates {
         const known = this.#known.get(name);
         const old = before.get(name);
         if (known === undefined || old === undefined) continue;
-        if (!sameCondition(old, condition)) this.#tell(name, known, condition);
+        if (known.isUntold || !sameCondition(old, condition)) this.#tell(name, known, condition);
         if (condition.load === "not-found") onUnlinked(name);
       }
     } catch (error) {
       // A lost connection: everything is read again once it is back.
       if (!(error instanceof UnitManagerError || error instanceof BusRefusal)) throw error;
+      for (const name of names) {
+        const known = this.#known.get(name);
+        if (known?.isUntold === true) this.#tell(name, known, known.condition);
+      }
       log.debug("Cannot read unit states", { reason: reasonOf(error) });
     }
   }
 
   #tell(name: string, known: Known, condition: UnitCondition): void {
     known.condition = condition;
+    known.isUntold = false;
     this.#options.onChange(name, condition);
   }
 

@@ -30,7 +30,8 @@ describe("start", () => {
       err: "",
     });
     expect(world.fleet.writes).toEqual(["put hello.service launched"]);
-    expect(world.requests.length).toBe(2);
+    // The stream, the change, and a second look at what was started.
+    expect(world.requests.length).toBe(3);
   });
 
   test("one that is launched already: nothing said, nothing done", async () => {
