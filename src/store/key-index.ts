@@ -58,6 +58,12 @@ export class KeyIndex {
     }
   }
 
+  /** Every key behind this one with its changes, in key order; null: from the first. The index must not change meanwhile. */
+  *after(key: Key | null): Generator<readonly [Key, readonly Change[]]> {
+    const entries = key === null ? this.#keys.entries() : this.#keys.entries(`${key}\0`);
+    for (const entry of entries) yield entry;
+  }
+
   add(change: Change): void {
     const changes = this.#keys.get(change.key);
     if (changes === undefined) this.#keys.set(change.key, [change]);

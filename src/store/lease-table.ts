@@ -41,6 +41,10 @@ export class LeaseTable {
     return Array.from(this.#leases.values(), ({ id, ttlMs }) => ({ id, ttlMs })).sort((a, b) => a.id - b.id);
   }
 
+  holds(id: LeaseId, key: Key): boolean {
+    return this.#leases.get(id)?.keys.has(key) ?? false;
+  }
+
   /** In key order: revoking deletes them in this order on every replica. */
   keys(id: LeaseId): readonly Key[] {
     return [...(this.#leases.get(id)?.keys ?? [])].sort(compareKeys);

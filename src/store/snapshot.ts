@@ -20,6 +20,7 @@ import { crc32 } from "node:zlib";
 import { BinaryReader, BinaryWriter, CodecError } from "../lib/binary.ts";
 import { refuseNewer } from "../lib/format.ts";
 import type { Change } from "./change.ts";
+import { Tally } from "./digest.ts";
 import { History } from "./history.ts";
 import { toBytes, toKey } from "./key.ts";
 import { KeyIndex } from "./key-index.ts";
@@ -44,6 +45,7 @@ export interface ReadSnapshot {
   readonly leases: LeaseTable;
   readonly history: History;
   readonly index: KeyIndex;
+  readonly tally: Tally;
 }
 
 const VERSION = 1;
@@ -121,6 +123,7 @@ export class SnapshotReader {
   #leases = new LeaseTable();
   readonly #history = new History();
   readonly #index = new KeyIndex();
+  readonly #tally = new Tally();
   #revision: Revision = 0;
   #changes: Change[] = [];
   #leaseCount = 0;
@@ -154,6 +157,7 @@ export class SnapshotReader {
       leases: this.#leases,
       history: this.#history,
       index: this.#index,
+      tally: this.#tally,
     };
   }
 
@@ -181,7 +185,9 @@ export class SnapshotReader {
 
   #readLeases(reader: BinaryReader): void {
     while (reader.remaining > 0) {
-      this.#leases.restore({ id: reader.varint(), ttlMs: reader.varint() });
+      const lease = { id: reader.varint(), ttlMs: reader.varint() };
+      this.#leases.restore(lease);
+      this.#tally.addLease(lease);
       this.#leaseCount++;
     }
   }
@@ -201,6 +207,7 @@ export class SnapshotReader {
   #take(change: Change): void {
     this.#leases.move(change.key, this.#index.latest(change.key)?.lease ?? 0, change.lease);
     this.#index.add(change);
+    this.#tally.add(change);
     this.#changes.push(change);
     this.#changeCount++;
     if (change.revision > (this.#header?.compactRevision ?? 0)) this.#changesAboveFloor++;

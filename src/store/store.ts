@@ -20,6 +20,7 @@ import { createHash } from "node:crypto";
 import { BinaryWriter } from "../lib/binary.ts";
 import type { Change } from "./change.ts";
 import { type Command, type CommandResult, refused } from "./command.ts";
+import { type Digest, Tally } from "./digest.ts";
 import { History } from "./history.ts";
 import { requireKey, toBytes } from "./key.ts";
 import { KeyIndex } from "./key-index.ts";
@@ -39,6 +40,7 @@ import {
 } from "./kv.ts";
 import { LeaseTable } from "./lease-table.ts";
 import { compactedError, evaluateRange } from "./range.ts";
+import { Scrub } from "./scrub.ts";
 import { type ReadSnapshot, snapshotSlices, writeChange } from "./snapshot.ts";
 import { deleteKeys, leaseNotFound, runTxn } from "./txn.ts";
 import { checkTxn } from "./txn-check.ts";
@@ -64,6 +66,8 @@ export class Store {
   #index = new KeyIndex();
   #history = new History();
   #leases = new LeaseTable();
+  #tally = new Tally();
+  #scrub: Scrub | null = null;
   readonly #leaseListeners = new Set<(change: LeaseChange) => void>();
   readonly #hub = new WatchHub(this);
 
@@ -134,7 +138,26 @@ export class Store {
     return () => this.#leaseListeners.delete(listener);
   }
 
-  /** Over every change that can still be read at or below the revision; linear in their number. */
+  /** Of everything that replicas must agree on after the same commands; see digest.ts. */
+  get digest(): Digest {
+    return this.#tally.digest({
+      revision: this.#revision,
+      compactRevision: this.#compactRevision,
+      lastChosenLease: this.#leases.lastChosen,
+    });
+  }
+
+  /** Begins to compare what is held with what was applied; a former one ends there. */
+  scrub(): Scrub {
+    this.#scrub?.end();
+    this.#scrub = new Scrub({ index: this.#index, leases: this.#leases, tally: this.#tally });
+    return this.#scrub;
+  }
+
+  /**
+   * Over every change that can still be read at or below the revision: linear in their number, in one piece, and so no way to compare
+   * members that are at work. It owes nothing to the digest, which tests hold it against.
+   */
   hash(atRevision: Revision = this.#revision): StoreHash {
     if (atRevision < this.#compactRevision) throw compactedError("Hash", atRevision, this.#compactRevision);
     if (atRevision > this.#revision) {
@@ -174,6 +197,8 @@ export class Store {
     this.#history = read.history;
     this.#index = read.index;
     this.#leases = read.leases;
+    this.#tally = read.tally;
+    this.#scrub?.end();
     this.#hub.reset();
     this.#tell({ kind: "reset" });
     return read.position;
@@ -189,6 +214,7 @@ export class Store {
       }
       case "lease-grant": {
         const lease = this.#leases.grant(command.id, command.ttlMs);
+        this.#tally.addLease(lease);
         this.#tell({ kind: "granted", lease });
         return { kind: "lease-grant", lease, revision: this.#revision };
       }
@@ -208,14 +234,20 @@ export class Store {
     if (changes.length === 0) return;
     this.#revision++;
     this.#changesAboveFloor += changes.length;
+    for (const change of changes) {
+      this.#tally.add(change);
+      this.#scrub?.committed(change);
+    }
     this.#history.append(this.#revision, changes);
     this.#hub.publish(this.#revision, changes);
   }
 
   #revoke(id: LeaseId): boolean {
-    if (this.#leases.get(id) === undefined) return false;
+    const lease = this.#leases.get(id);
+    if (lease === undefined) return false;
     const changes = deleteKeys(this.#leases.keys(id), this);
     this.#leases.revoke(id);
+    this.#tally.removeLease(lease);
     this.#commit(changes);
     this.#tell({ kind: "revoked", id });
     return true;
@@ -232,6 +264,10 @@ export class Store {
       dropped.push(...this.#index.compact(key, revision));
     }
     this.#history.drop(dropped);
+    for (const change of dropped) {
+      this.#tally.remove(change);
+      this.#scrub?.dropped(change);
+    }
     this.#compactRevision = revision;
     this.#changesAboveFloor = this.#history.countSince(revision + 1);
   }
