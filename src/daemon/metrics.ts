@@ -11,7 +11,7 @@ import { VERSION } from "../lib/version.ts";
 import { systemClock } from "../platform/clock.ts";
 import { measureProcess } from "../platform/metrics.ts";
 import type { RegistryView } from "../registry/index.ts";
-import type { StoreMachine } from "../replica/index.ts";
+import type { ReplicaKv, StoreMachine } from "../replica/index.ts";
 
 /** Has the process and its view of the registry tell how they are. */
 export function measureDaemon(metrics: Metrics, view: RegistryView, voters: readonly string[]): void {
@@ -53,9 +53,12 @@ export function measureDaemon(metrics: Metrics, view: RegistryView, voters: read
 /** The same for a member of the replicated store. */
 export function measureReplica(
   metrics: Metrics,
-  { raft, machine }: { readonly raft: RaftNode; readonly machine: StoreMachine },
+  member: { readonly raft: RaftNode; readonly machine: StoreMachine; readonly kv: ReplicaKv },
+  members: ReadonlyMap<number, string>,
 ): void {
+  const { raft, machine, kv } = member;
   const { store } = machine;
+  measureHealth(metrics, kv, members);
   metrics.read({ name: "flt_store_revision", help: "Revision of this member's store." }, "gauge", () => store.revision);
   metrics.read(
     { name: "flt_store_compact_revision", help: "Oldest revision that can still be read." },
@@ -79,6 +82,50 @@ export function measureReplica(
   });
   read("pending_proposals", "Proposals of this member whose fate is open.", () => raft.status().pendingProposals);
   read("disk_full", "1 while the log's disk refuses to take more.", () => (raft.status().diskFull ? 1 : 0));
+}
+
+/** Whether the members hold the same, as far as this one knows. */
+function measureHealth(metrics: Metrics, kv: ReplicaKv, members: ReadonlyMap<number, string>): void {
+  const { check, trust, scrubber } = kv.health;
+  metrics.read(
+    {
+      name: "flt_store_divergent",
+      help: "1 for a member whose data differs from the majority's, or may: any 1 is an alarm.",
+      labels: ["member"],
+    },
+    "gauge",
+    () => {
+      const { suspects } = check.verdict;
+      return [...members].map(([id, address]) => [{ member: address }, suspects.includes(id) ? 1 : 0] as const);
+    },
+  );
+  metrics.read(
+    { name: "flt_store_trusted", help: "0 while this member's data is wrong and not served." },
+    "gauge",
+    () => (trust.reason === null ? 1 : 0),
+  );
+  metrics.read(
+    {
+      name: "flt_store_hash_checks_total",
+      help: "Comparisons of the members' data by outcome: equal, divergent, undecided, unanswered.",
+      labels: ["outcome"],
+    },
+    "total",
+    () => [...check.outcomes].map(([outcome, count]) => [{ outcome }, count] as const),
+  );
+  metrics.read(
+    { name: "flt_store_scrubs_total", help: "How often all of this member's data was compared with what it applied." },
+    "total",
+    () => scrubber.passes,
+  );
+  metrics.read(
+    {
+      name: "flt_store_rebuilds_total",
+      help: "How often this member's data was wrong and came anew from another one.",
+    },
+    "total",
+    () => trust.rebuilds,
+  );
 }
 
 /** fleet's: when this daemon's engine took over, in seconds since the epoch; 0 while it does not lead. */

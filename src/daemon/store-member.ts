@@ -101,6 +101,7 @@ export class StoreMember implements DaemonStore {
       clock: systemClock,
       log,
       clusterLevel: () => this.#clusterLevel(),
+      onHopeless: options.onFatal,
     });
   }
 
@@ -145,13 +146,14 @@ export class StoreMember implements DaemonStore {
     return this.raft.turning.lastTickAt;
   }
 
-  /** Raft's leader is the engine. */
+  /** Raft's leader is the engine, unless it knows that it decides by wrong data. */
   get mayLead(): boolean {
-    return this.raft.role === "leader";
+    return this.raft.role === "leader" && this.kv.health.trust.reason === null;
   }
 
   onMayLead(listener: () => void): void {
     this.raft.onChange(listener);
+    this.kv.health.trust.onChange(listener);
   }
 
   /** Whoever had the key is refused from then on; raft says when it is another's turn. */
@@ -166,12 +168,14 @@ export class StoreMember implements DaemonStore {
   }
 
   get trouble(): string | null {
+    const { reason } = this.kv.health.trust;
+    if (reason !== null) return `This member's data is wrong and is being rebuilt from another one: ${reason}`;
     if (this.raft.leader !== 0) return null;
     return "No quorum: the cluster has no leader, too few of initial_cluster's members are reachable";
   }
 
   measure(metrics: Metrics): void {
-    measureReplica(metrics, this);
+    measureReplica(metrics, this, this.#options.members?.members ?? new Map());
   }
 
   /** Hands raft's leadership to another member, when this one has it: the others need not wait for an election timeout. */

@@ -14,6 +14,9 @@
  * Level 2 knows raft's `config` entries, and a snapshot's outgoing half of a joint membership. Level 1 passes over such entries, so
  * membership must not change before the cluster's level is 2.
  *
+ * What members say of their digests (replica/consistency-codec.ts) has no column: a release that does not know those calls refuses
+ * them and is left out, and so are digests of another DIGEST_FORMAT.
+ *
  * Rules for whoever changes a format.
  * - A new kind of command, or field that must survive a rewrite, is a new level: add a row, keep reading the rows before.
  * - Write it only where `clusterLevel` allows; until then write as the row before does.

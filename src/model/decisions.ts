@@ -69,6 +69,15 @@ export const DECISIONS = {
     messageId: "673b19e472454642b79d35dda3b53abd",
     meaning: "systemd has stopped the units with `Fence=strict`: this machine's lease was not renewed in time",
   },
+  diverged: {
+    messageId: "03d6008760994029b3dd62affbb46ea4",
+    meaning:
+      "The members of the store hold different data, and whose is wrong; or this machine's is, and is not served",
+  },
+  rebuilt: {
+    messageId: "fcd6d812afa34b1aa1cd7027dbd8c25c",
+    meaning: "This machine's copy of the store was wrong, has been rebuilt from another one's, and is served again",
+  },
 } as const satisfies Readonly<Record<string, DecisionKind>>;
 
 /** The value of a log line's field `decision`. */

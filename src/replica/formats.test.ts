@@ -32,7 +32,16 @@ function serviceAt(level: number, because: string): { readonly service: LeaderSe
       return Promise.resolve({ index: 1, result: { kind: "compact", revision: 1 } });
     },
   } as unknown as Raft;
-  return { service: new LeaderService(raft, {} as never, () => ({ level, because })), proposed };
+  return {
+    service: new LeaderService({
+      raft,
+      leases: {} as never,
+      clusterLevel: () => ({ level, because }),
+      trust: { reason: null } as never,
+      check: { isSettled: true } as never,
+    }),
+    proposed,
+  };
 }
 
 test("the leader proposes a command of a later level only when the whole cluster knows it, and says who does not", async () => {

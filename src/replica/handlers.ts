@@ -5,11 +5,23 @@
  */
 import type { CallContext, CallHandler } from "../lib/calls.ts";
 import { NewerFormatError } from "../lib/format.ts";
+import {
+  DIGEST_METHOD,
+  decodeQuestion,
+  decodeReport,
+  encodeReading,
+  STATE_METHOD,
+  VERDICT_METHOD,
+} from "./consistency-codec.ts";
 import { decodeRequest, encodeReply } from "./leader-codec.ts";
 import { LEADER_METHOD } from "./leader-route.ts";
 import type { ReplicaKv } from "./replica-kv.ts";
 
-export function replicaHandlers(kv: Pick<ReplicaKv, "serve">): ReadonlyMap<string, CallHandler> {
+const NOTHING = new Uint8Array(0);
+
+export function replicaHandlers(
+  kv: Pick<ReplicaKv, "serve" | "reading" | "heed" | "state">,
+): ReadonlyMap<string, CallHandler> {
   const handle = async (body: Uint8Array, context: CallContext): Promise<Uint8Array> => {
     let asked: ReturnType<typeof decodeRequest>;
     try {
@@ -22,5 +34,22 @@ export function replicaHandlers(kv: Pick<ReplicaKv, "serve">): ReadonlyMap<strin
     const { request, timeoutMs } = asked;
     return encodeReply(await kv.serve(request, { signal: context.signal, timeoutMs }));
   };
-  return new Map([[LEADER_METHOD, { kind: "unary", handle }]]);
+  const tellDigest = async (body: Uint8Array): Promise<Uint8Array> => {
+    const { index, timeoutMs } = decodeQuestion(body);
+    return encodeReading(await kv.reading(index, timeoutMs));
+  };
+  const heed = (body: Uint8Array): Promise<Uint8Array> => {
+    kv.heed(decodeReport(body));
+    return Promise.resolve(NOTHING);
+  };
+  const tellState = (body: Uint8Array): AsyncIterable<Uint8Array> => {
+    const { index, timeoutMs } = decodeQuestion(body);
+    return kv.state(index, timeoutMs);
+  };
+  return new Map<string, CallHandler>([
+    [LEADER_METHOD, { kind: "unary", handle }],
+    [DIGEST_METHOD, { kind: "unary", handle: tellDigest }],
+    [VERDICT_METHOD, { kind: "unary", handle: async (body) => await heed(body) }],
+    [STATE_METHOD, { kind: "stream", handle: tellState }],
+  ]);
 }

@@ -11,27 +11,45 @@ import { type ClusterLevel, FIRST_LEVEL } from "../lib/format.ts";
 import { reasonOf } from "../lib/log.ts";
 import { levelOf } from "../store/codec.ts";
 import { KvError } from "../store/kv.ts";
+import type { HashCheck } from "./hash-check.ts";
 import type { LeaderReply, LeaderRequest } from "./leader-codec.ts";
 import type { LeaseClock, Patience } from "./lease-clock.ts";
 import type { Raft } from "./ports.ts";
 import type { Applied } from "./store-machine.ts";
+import type { Trust } from "./trust.ts";
+
+export interface LeaderServiceParts {
+  readonly raft: Raft;
+  readonly leases: LeaseClock;
+  /** What every member of the cluster can apply. */
+  readonly clusterLevel: () => ClusterLevel;
+  readonly trust: Trust;
+  readonly check: HashCheck;
+}
 
 export class LeaderService {
   readonly #raft: Raft;
   readonly #leases: LeaseClock;
   readonly #clusterLevel: () => ClusterLevel;
+  readonly #trust: Trust;
+  readonly #check: HashCheck;
 
-  /** @param clusterLevel What every member of the cluster can apply. */
-  constructor(raft: Raft, leases: LeaseClock, clusterLevel: () => ClusterLevel) {
+  constructor({ raft, leases, clusterLevel, trust, check }: LeaderServiceParts) {
     this.#raft = raft;
     this.#leases = leases;
     this.#clusterLevel = clusterLevel;
+    this.#trust = trust;
+    this.#check = check;
   }
 
   async serve(request: LeaderRequest, patience: Patience): Promise<LeaderReply> {
+    if (!this.#check.isSettled) await this.#check.settled;
     if (this.#raft.role !== "leader") return elsewhere(this.#raft.leader, "it does not lead");
+    if (this.#trust.reason !== null) return elsewhere(NO_NODE, "its data is being rebuilt");
     try {
-      return await this.#serve(request, patience);
+      const reply = await this.#serve(request, patience);
+      // What it says was made of a state that is wrong, as is known by now.
+      return this.#trust.reason === null ? reply : distrusted(request);
     } catch (error) {
       return replyTo(error);
     }
@@ -62,6 +80,12 @@ export class LeaderService {
       `because of ${known.because}: upgrade flt there first; nothing was done`;
     return { kind: "failed", code: "unavailable", message };
   }
+}
+
+/** Only a command can have done something. */
+function distrusted({ kind }: LeaderRequest): LeaderReply {
+  if (kind !== "command") return elsewhere(NO_NODE, "its data is being rebuilt");
+  return { kind: "failed", code: "unknown-fate", message: "Write failed: the leader found its own data to be wrong" };
 }
 
 export function elsewhere(leader: number, reason: string): LeaderReply {

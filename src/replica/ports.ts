@@ -15,5 +15,9 @@ export interface Raft {
   propose<T>(data: Uint8Array, options?: WaitOptions): Promise<T>;
   /** Resolves once a read of the local machine is linearizable; waits for a leader until its deadline. */
   readIndex(options?: WaitOptions): Promise<LogIndex>;
+  /** True once that member leads; false when nothing came of it. */
+  transferLeader(to: NodeId): Promise<boolean>;
+  /** Resolves when a snapshot of the present state is on disk. */
+  snapshotNow(): Promise<void>;
   onChange(listener: (state: SoftState) => void): () => void;
 }

@@ -14,7 +14,7 @@
  *
  * @module
  */
-import { DroppedError, type NodeId } from "#raft";
+import { DroppedError, type LogIndex, NO_NODE, type NodeId } from "#raft";
 import type { Calls } from "../lib/calls.ts";
 import type { Clock } from "../lib/clock.ts";
 import { type ClusterLevel, FORMAT_LEVEL } from "../lib/format.ts";
@@ -41,13 +41,17 @@ import {
 import type { Store } from "../store/store.ts";
 import { leaseNotFound } from "../store/txn.ts";
 import { checkTxn } from "../store/txn-check.ts";
+import type { Reading, Report } from "./consistency-codec.ts";
+import { HashCheck } from "./hash-check.ts";
 import { type HistoryBounds, HistoryKeeper } from "./history-keeper.ts";
 import type { LeaderReply, LeaderRequest } from "./leader-codec.ts";
 import { LeaderRoute } from "./leader-route.ts";
 import { LeaderService } from "./leader-service.ts";
 import { LeaseClock, type Patience } from "./lease-clock.ts";
 import type { Raft } from "./ports.ts";
+import { Scrubber } from "./scrubber.ts";
 import type { Applied, StoreMachine } from "./store-machine.ts";
+import { Trust } from "./trust.ts";
 
 export interface ReplicaConfig extends HistoryBounds {
   /** A call's time unless it brings its own. The API answers within 5 s; what is left is for it. */
@@ -58,6 +62,10 @@ export interface ReplicaConfig extends HistoryBounds {
   readonly stallMs: number;
   /** How long a write's answer may be held back until this member has it, too. */
   readonly catchUpMs: number;
+  /** How often the leader compares the members' data. */
+  readonly hashCheckMs: number;
+  /** How often each member compares what it holds with what it applied. */
+  readonly scrubMs: number;
 }
 
 export const REPLICA_DEFAULTS: ReplicaConfig = {
@@ -67,6 +75,9 @@ export const REPLICA_DEFAULTS: ReplicaConfig = {
   keepRevisions: 10_000,
   keepChanges: 10_000,
   catchUpMs: 1_000,
+  // Both, with a round's own time, well below the 30 s within which damage is to be found.
+  hashCheckMs: 10_000,
+  scrubMs: 15_000,
 };
 
 export interface ReplicaKvOptions {
@@ -80,6 +91,8 @@ export interface ReplicaKvOptions {
   readonly config?: Partial<ReplicaConfig>;
   /** What every member can apply (lib/format.ts). Default: all that this release can. */
   readonly clusterLevel?: () => ClusterLevel;
+  /** This member's data is wrong, and no other one has it: the process must end, and read its disk anew. */
+  readonly onHopeless: (error: Error) => void;
 }
 
 /** A lease's end stays pending until raft knows its fate; only this node's stop ends it earlier. */
@@ -96,12 +109,16 @@ export class ReplicaKv implements Kv {
   readonly #leaseClock: LeaseClock;
   readonly #service: LeaderService;
   readonly #route: LeaderRoute;
+  readonly #trust: Trust;
+  readonly #check: HashCheck;
+  readonly #scrubber: Scrubber;
   readonly #closing = new AbortController();
   /** The term in which this member leads; 0: it does not. */
   #leadsInTerm = 0;
   #unsubscribe: (() => void)[] = [];
 
-  constructor({ raft, machine, calls, members, clock, log, config, clusterLevel }: ReplicaKvOptions) {
+  constructor(options: ReplicaKvOptions) {
+    const { raft, machine, calls, members, clock, log, config, clusterLevel = () => OWN_LEVEL } = options;
     this.#config = { ...REPLICA_DEFAULTS, ...config };
     this.#raft = raft;
     this.#machine = machine;
@@ -110,7 +127,12 @@ export class ReplicaKv implements Kv {
     const confirm = async (signal: AbortSignal) => void (await raft.readIndex({ signal }));
     const revoke = (ids: readonly LeaseId[]) => this.#proposeHere({ kind: "lease-revoke", ids });
     this.#leaseClock = new LeaseClock({ clock, log, store: this.#store, confirm, revoke }, this.#config);
-    this.#service = new LeaderService(raft, this.#leaseClock, clusterLevel ?? (() => OWN_LEVEL));
+    const trust = new Trust({ raft, machine, calls, members, clock, log, onHopeless: options.onHopeless });
+    this.#trust = trust;
+    this.#check = new HashCheck({ raft, machine, calls, members, clock, log, trust }, this.#config.hashCheckMs);
+    const onDamage = () => trust.distrust("what it holds is not what it applied", [...members.keys()]);
+    this.#scrubber = new Scrubber({ clock, store: this.#store, onDamage }, this.#config.scrubMs);
+    this.#service = new LeaderService({ raft, leases: this.#leaseClock, clusterLevel, trust, check: this.#check });
     const { timeoutMs } = this.#config;
     this.#route = new LeaderRoute({ raft, calls, clock, members, service: this.#service, timeoutMs });
     const compact = (revision: Revision) => this.#proposeHere({ kind: "compact", revision });
@@ -121,7 +143,14 @@ export class ReplicaKv implements Kv {
         if (this.#leadsInTerm > 0) keeper.look();
       }),
     ];
+    trust.onChange(() => this.#trustChanged());
+    this.#scrubber.start();
     this.#roleChanged();
+  }
+
+  /** Whether this member holds what the others hold, and what it did about it. */
+  get health(): { readonly check: HashCheck; readonly trust: Trust; readonly scrubber: Scrubber } {
+    return { check: this.#check, trust: this.#trust, scrubber: this.#scrubber };
   }
 
   /** The local store, for status and diagnosis. */
@@ -180,6 +209,7 @@ export class ReplicaKv implements Kv {
   watch(request: WatchRequest): Watch {
     const watch = this.#store.watch(request);
     if (this.#closing.signal.aborted) this.#store.closeWatches(closedError());
+    else if (this.#trust.reason !== null) this.#store.closeWatches(this.#distrusted("Watch"));
     return watch;
   }
 
@@ -192,17 +222,44 @@ export class ReplicaKv implements Kv {
     return this.#service.serve(request, patience);
   }
 
+  /** What this member had at an index of the log, for another one. */
+  reading(index: LogIndex, timeoutMs: number): Promise<Reading> {
+    return this.#check.answer(index, timeoutMs);
+  }
+
+  heed(report: Report): void {
+    this.#check.heed(report);
+  }
+
+  /** This member's whole state, of an index not below this one, for a member whose own is wrong. */
+  async *state(index: LogIndex, timeoutMs: number): AsyncGenerator<Uint8Array> {
+    await this.#check.settled;
+    const isThere = await this.#machine.reached(index, this.#clock, timeoutMs);
+    if (this.#trust.reason !== null) throw this.#distrusted("Telling the state");
+    if (!isThere) throw new KvError("unavailable", `Telling the state failed: it is not yet at index ${index}`);
+    yield* this.#machine.snapshot();
+  }
+
   /** Ends watches and calls that wait for a leader; proposals end with raft's stop. */
   close(): void {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     this.#leaseClock.close();
+    this.#scrubber.stop();
+    this.#check.close();
+    this.#trust.close();
     this.#store.closeWatches(closedError());
   }
 
+  #trustChanged(): void {
+    if (this.#trust.reason !== null) this.#store.closeWatches(this.#distrusted("Watch"));
+    this.#roleChanged();
+  }
+
   #roleChanged(): void {
-    const term = this.#raft.role === "leader" ? this.#raft.term : 0;
+    this.#check.look();
+    const term = this.#raft.role === "leader" && this.#trust.reason === null ? this.#raft.term : 0;
     if (term === this.#leadsInTerm) return;
     this.#leadsInTerm = term;
     if (term > 0) this.#leaseClock.lead();
@@ -245,15 +302,23 @@ export class ReplicaKv implements Kv {
   async #readable(action: string, { serializable, signal, timeoutMs }: ReadOptions): Promise<void> {
     if (this.#closing.signal.aborted) throw closedError();
     if (signal?.aborted) throw new KvError("cancelled", `${action} failed: it was cancelled`);
-    if (serializable) return;
-    try {
-      await this.#raft.readIndex({
-        signal: this.#signal(signal === undefined ? {} : { signal }),
-        timeoutMs: timeoutMs ?? this.#config.timeoutMs,
-      });
-    } catch (error) {
-      throw this.#readError(action, error, signal);
+    if (!serializable) {
+      try {
+        await this.#raft.readIndex({
+          signal: this.#signal(signal === undefined ? {} : { signal }),
+          timeoutMs: timeoutMs ?? this.#config.timeoutMs,
+        });
+      } catch (error) {
+        throw this.#readError(action, error, signal);
+      }
     }
+    // Short, and only after a start; without a leader there is nobody to compare with, and only what is here is asked for.
+    if (!this.#check.isSettled && this.#raft.leader !== NO_NODE) await this.#check.settled;
+    if (this.#trust.reason !== null) throw this.#distrusted(action);
+  }
+
+  #distrusted(action: string): KvError {
+    return new KvError("unavailable", `${action} failed: this member's data is wrong and is being rebuilt`);
   }
 
   #readError(action: string, error: unknown, signal: AbortSignal | undefined): Error {

@@ -5,6 +5,7 @@
  * - Entries are applied in index order; the position is that of the last one, also after a restore.
  * - What was written by a program that knows more than this one ends the daemon with advice: going on would part the replicas.
  *   What cannot be decoded at all is an assertion.
+ * - Whatever replaces the state, by raft's hand or another member's, leaves position and digests those of what is there now.
  *
  * @module
  */
@@ -14,8 +15,11 @@ import { NewerFormatError } from "../lib/format.ts";
 import { reasonOf } from "../lib/log.ts";
 import { decodeCommand } from "../store/codec.ts";
 import type { Command, CommandResult } from "../store/command.ts";
-import { SnapshotReader } from "../store/snapshot.ts";
+import type { Digest } from "../store/digest.ts";
+import { type ReadSnapshot, SnapshotReader } from "../store/snapshot.ts";
 import { Store } from "../store/store.ts";
+import { DigestTrail } from "./digest-trail.ts";
+import { Replacement } from "./replacement.ts";
 
 /** What a proposer on this node is told. */
 export interface Applied {
@@ -34,6 +38,8 @@ export class StoreMachine implements StateMachine {
   /** By index, lowest first. */
   #waiters: PositionWaiter[] = [];
   readonly #listeners = new Set<() => void>();
+  readonly #trail = new DigestTrail();
+  #replacement: Replacement | null = null;
 
   constructor(store: Store = new Store()) {
     this.store = store;
@@ -46,7 +52,10 @@ export class StoreMachine implements StateMachine {
 
   apply(entry: Entry): Applied {
     const result = this.store.apply(decode(entry));
+    this.#trail.record(entry.index, this.store.digest);
+    this.#replacement?.keep(entry);
     this.#reach(entry.index);
+    this.#replaceIfDue();
     for (const listener of this.#listeners) listener();
     return { index: entry.index, result };
   }
@@ -68,9 +77,32 @@ export class StoreMachine implements StateMachine {
       write: (chunk) => reader.write(chunk),
       finish: () => {
         const content = reader.finish();
-        return () => this.#reach(this.store.restore(content));
+        return () => this.#install(content);
       },
     };
+  }
+
+  /** The store's digest right after this entry; undefined when that was no command, is too long ago, or not yet. */
+  digestAt(index: LogIndex): Digest | undefined {
+    return this.#trail.at(index);
+  }
+
+  /** Begins to keep what another member's state will need to be brought up to date. A former one ends there. */
+  beginReplacement(): Replacement {
+    this.endReplacement();
+    this.#replacement = new Replacement(this.#position);
+    return this.#replacement;
+  }
+
+  /** That member's state is here, all of it: it takes this one's place, at once or when this member has come so far. */
+  replaceBy(state: ReadSnapshot): void {
+    this.#replacement?.offer(state);
+    this.#replaceIfDue();
+  }
+
+  endReplacement(): void {
+    this.#replacement?.fail("it was given up");
+    this.#replacement = null;
   }
 
   /** Resolves once the store has seen this entry, or after `patienceMs`: then false. */
@@ -90,6 +122,32 @@ export class StoreMachine implements StateMachine {
       });
       this.#insert(waiter);
     });
+  }
+
+  /** Raft's own snapshot comes from the leader, and needs no mending. */
+  #install(state: ReadSnapshot): void {
+    this.#replacement?.fail("raft has installed a snapshot meanwhile");
+    this.#replacement = null;
+    this.#restored(this.store.restore(state));
+  }
+
+  #replaceIfDue(): void {
+    const due = this.#replacement?.dueAt(this.#position);
+    if (due === undefined || due === null) return;
+    this.#restored(this.store.restore(due.state));
+    for (const entry of due.entries) {
+      this.store.apply(decode(entry));
+      this.#trail.record(entry.index, this.store.digest);
+      this.#reach(entry.index);
+    }
+    this.#replacement?.succeed();
+    this.#replacement = null;
+  }
+
+  #restored(position: LogIndex): void {
+    this.#trail.clear();
+    this.#trail.record(position, this.store.digest);
+    this.#reach(position);
   }
 
   /** Indexes mostly come in order: the place is at the end, or close to it. */

@@ -30,6 +30,7 @@ import {
 } from "../../src/platform/call-frames.ts";
 import { openDataDir } from "../../src/platform/data-dir.ts";
 import * as records from "../../src/registry/records.ts";
+import * as digests from "../../src/replica/consistency-codec.ts";
 import * as leader from "../../src/replica/leader-codec.ts";
 import { decodeCommand, encodeCommand } from "../../src/store/codec.ts";
 import type { Command, CommandResult } from "../../src/store/command.ts";
@@ -141,13 +142,17 @@ const jointSnapshot: Message = {
   snapshot: { index: 5, term: 2, membership: { voters: [1, 2], learners: [3], outgoing: [1] } },
 };
 
-function snapshotBytes(): Uint8Array {
+function filledStore(): Store {
   const store = new Store();
   store.apply({ kind: "lease-grant", id: 5, ttlMs: 4_000 });
   const put = { op: "put" as const, key, value, lease: 5 };
   store.apply({ kind: "txn", request: { compare: [], success: [put], failure: [] } });
   store.apply({ kind: "txn", request: { compare: [], success: [{ op: "delete", key }], failure: [] } });
-  return Buffer.concat([...store.snapshot(3)]);
+  return store;
+}
+
+function snapshotBytes(): Uint8Array {
+  return Buffer.concat([...filledStore().snapshot(3)]);
 }
 
 function readSnapshot(bytes: Uint8Array): unknown {
@@ -198,6 +203,23 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
       (reply) => ({ bytes: leader.encodeReply(reply), read: leader.decodeReply }),
     ),
   ),
+  "digest question": { bytes: digests.encodeQuestion(7, 2_900), read: digests.decodeQuestion },
+  // The digest itself is a format, too: members of two releases compare it.
+  "digest of the store snapshot": {
+    bytes: digests.encodeReading({ kind: "digest", digest: filledStore().digest }),
+    read: digests.decodeReading,
+  },
+  "digest report": {
+    bytes: digests.encodeReport({
+      index: 7,
+      readings: new Map<number, digests.Reading>([
+        [1, { kind: "digest", digest: { high: 0x01020304, low: 0xfffefdfc } }],
+        [2, digests.UNKNOWN],
+        [3, digests.DISTRUSTED],
+      ]),
+    }),
+    read: digests.decodeReport,
+  },
   ...Object.fromEntries(
     MESSAGES.map((message) => [`raft ${message.kind}`, { bytes: encodeMessage(message), read: decodeMessage }]),
   ),

@@ -8,9 +8,10 @@
  */
 import { type NodeId, RaftNode } from "#raft";
 import { CallError, type CallHandler, type CallOptions, type Calls } from "../../src/lib/calls.ts";
-import { SILENT_LOG } from "../../src/lib/log.ts";
+import { type Log, SILENT_LOG } from "../../src/lib/log.ts";
 import { pause, within } from "../../src/lib/wait.ts";
 import { type ReplicaConfig, ReplicaKv, replicaHandlers, StoreMachine } from "../../src/replica/index.ts";
+import { LEADER_METHOD } from "../../src/replica/leader-route.ts";
 import { MemoryDisk } from "./memory-disk.ts";
 import { RaftNetwork } from "./raft-network.ts";
 import { RunningClock } from "./running-clock.ts";
@@ -28,6 +29,7 @@ export interface KvClusterOptions {
   readonly config?: Partial<ReplicaConfig>;
   /** Entries between snapshots. */
   readonly snapshotLogEntries?: number;
+  readonly log?: (id: NodeId) => Log;
 }
 
 const HOP_MS = 1;
@@ -43,7 +45,7 @@ export class KvCluster {
   readonly #network: RaftNetwork;
   readonly #addresses: ReadonlyMap<NodeId, string>;
   #seed = 7;
-  /** Sees each call on its way; may throw to fail it, before or after it was answered. */
+  /** Sees each call to the leader on its way; may throw to fail it, before or after it was answered. */
   onCall: (stage: "request" | "reply", from: NodeId, to: NodeId) => void = () => {};
   /** May put other bytes in an answer's place. */
   onReply: (reply: Uint8Array) => Uint8Array = (reply) => reply;
@@ -89,7 +91,18 @@ export class KvCluster {
     );
     const { config = {} } = this.#options;
     const calls = this.#calls(id);
-    const kv = new ReplicaKv({ raft, machine, calls, members: this.#addresses, clock, log: SILENT_LOG, config });
+    const kv = new ReplicaKv({
+      raft,
+      machine,
+      calls,
+      members: this.#addresses,
+      clock,
+      log: this.#options.log?.(id) ?? SILENT_LOG,
+      config,
+      onHopeless: (error) => {
+        throw error;
+      },
+    });
     const member = { id, raft, machine, kv, handlers: replicaHandlers(kv) };
     this.members.set(id, member);
     await raft.start();
@@ -176,10 +189,28 @@ export class KvCluster {
     const idOf = (address: string) => [...this.#addresses].find(([, own]) => own === address)?.[0] ?? 0;
     return {
       call: (address, method, body, options) => this.#call(from, idOf(address), method, body, options ?? {}),
-      stream: () => {
-        throw new CallError("not-sent", "There are no streams here");
-      },
+      stream: (address, method, body) => this.#stream(from, idOf(address), method, body),
     };
+  }
+
+  /** A hop a chunk; what is cut breaks at the next one. */
+  async *#stream(from: NodeId, to: NodeId, method: string, body: Uint8Array): AsyncGenerator<Uint8Array> {
+    const hop = async () => {
+      await pause(this.clock, HOP_MS);
+      if (!this.#connected(from, to)) throw new CallError("lost", `The connection to host ${to} broke`);
+    };
+    await hop();
+    const handler = this.members.get(to)?.handlers.get(method);
+    if (handler?.kind !== "stream") throw new CallError("not-sent", `Host ${to} refused the connection`);
+    try {
+      for await (const chunk of handler.handle(body, { signal: new AbortController().signal })) {
+        yield chunk;
+        await hop();
+      }
+    } catch (error) {
+      if (error instanceof CallError) throw error;
+      throw new CallError("refused", String(error), "refused");
+    }
   }
 
   /** One hop there, one back; a cut swallows either silently. */
@@ -196,15 +227,16 @@ export class KvCluster {
       });
     const gone = new AbortController();
     const exchange = async (): Promise<Uint8Array> => {
-      this.onCall("request", from, to);
+      const isForLeader = method === LEADER_METHOD;
+      if (isForLeader) this.onCall("request", from, to);
       await hop();
       const member = this.members.get(to);
       const handler = member?.handlers.get(method);
       if (handler?.kind !== "unary") throw new CallError("not-sent", `Host ${to} refused the connection`);
       const reply = await handler.handle(body, { signal: gone.signal });
-      this.onCall("reply", from, to);
+      if (isForLeader) this.onCall("reply", from, to);
       await hop();
-      return this.onReply(reply);
+      return isForLeader ? this.onReply(reply) : reply;
     };
     try {
       const error = () => new CallError("lost", `No answer from host ${to} in time`);

@@ -15,6 +15,7 @@ import {
   encodeRequest,
   RAFT_MAGIC,
 } from "../../src/platform/call-frames.ts";
+import { encodeQuestion, encodeReport, type Reading } from "../../src/replica/consistency-codec.ts";
 import { encodeRequest as encodeLeaderRequest } from "../../src/replica/leader-codec.ts";
 import { unitName, value } from "./words.ts";
 
@@ -145,8 +146,9 @@ const callHello = fc.oneof(
 );
 const callId = fc.constantFrom(0, 1, 2, 3, 0xffff_ffff);
 const INSPECTIONS = ["unit.status", "unit.journal", "unit.properties", "unit.dependencies", "machine.usage"];
+const CONSISTENCY = ["kv.digest", "kv.verdict", "kv.state"];
 const method = fc.oneof(
-  { weight: 8, arbitrary: fc.constantFrom(...INSPECTIONS, "kv.leader", "echo", "flood", "throws") },
+  { weight: 8, arbitrary: fc.constantFrom(...INSPECTIONS, ...CONSISTENCY, "kv.leader", "echo", "flood", "throws") },
   fc.constantFrom("", "__proto__", "constructor", "x".repeat(255), "a\nb"),
 );
 const leaderRequest = fc
@@ -158,6 +160,17 @@ const leaderRequest = fc
     number,
   )
   .map(([request, timeoutMs]) => encodeLeaderRequest(request, timeoutMs));
+const word32 = fc.nat(0xffff_ffff);
+const reading: fc.Arbitrary<Reading> = fc.oneof(
+  fc.record({ kind: fc.constant("digest" as const), digest: fc.record({ high: word32, low: word32 }) }),
+  fc.record({ kind: fc.constantFrom("unknown" as const, "distrusted" as const) }),
+);
+const consistencyBody = fc.oneof(
+  fc.tuple(number, number).map(([index, timeoutMs]) => encodeQuestion(index, timeoutMs)),
+  fc
+    .tuple(number, fc.array(fc.tuple(fc.nat(4), reading), { maxLength: 4 }))
+    .map(([index, readings]) => encodeReport({ index, readings: new Map(readings) })),
+);
 const inspection = fc
   .record(
     {
@@ -181,6 +194,7 @@ const inspection = fc
 const asked = fc.oneof(
   { weight: 3, arbitrary: fc.tuple(fc.constantFrom(...INSPECTIONS), inspection) },
   { weight: 3, arbitrary: fc.tuple(fc.constant("kv.leader"), leaderRequest) },
+  { weight: 2, arbitrary: fc.tuple(fc.constantFrom(...CONSISTENCY), consistencyBody) },
   { weight: 2, arbitrary: fc.tuple(method, fc.oneof(leaderRequest, inspection, bytes(60))) },
 );
 const callBody = fc.oneof(

@@ -23,6 +23,7 @@ import { systemClock } from "../../src/platform/clock.ts";
 import { createJournalLog } from "../../src/platform/journal-log.ts";
 import { dialPeer, PeerListener } from "../../src/platform/peer-listener.ts";
 import { replicaHandlers } from "../../src/replica/index.ts";
+import { judge } from "../../src/replica/verdict.ts";
 import { ManualClock } from "../fakes/manual-clock.ts";
 import { CLUSTER, PEERS, peerBytes, SELF } from "./peer-words.ts";
 import { inTime } from "./raw-http.ts";
@@ -137,7 +138,12 @@ export class PeersUnderFire {
         dependencies: inspect,
         usage: inspect,
       }),
-      ...replicaHandlers({ serve: async () => ({ kind: "elsewhere", leader: 0, reason: "" }) }),
+      ...replicaHandlers({
+        serve: async () => ({ kind: "elsewhere", leader: 0, reason: "" }),
+        reading: async () => ({ kind: "unknown" }),
+        heed: ({ readings }) => void judge(readings, PEERS.length + 1),
+        state: few,
+      }),
       ["echo", { kind: "unary", handle: async (body) => body }],
       ["flood", { kind: "stream", handle: () => many() }],
       ["throws", throws],

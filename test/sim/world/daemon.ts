@@ -110,6 +110,7 @@ export class Daemon {
       clock,
       log: SILENT_LOG,
       config: ports.replicaConfig,
+      onHopeless: (error) => observer.fail(error),
     });
     const kv = observer.watchedKv(this.kv);
     this.view = new RegistryView({ kv, keys: this.#keys, clock, log: SILENT_LOG, onNewer: (e) => observer.fail(e) });
