@@ -9,8 +9,8 @@
 import type { LogIndex } from "#raft";
 import type { Digest } from "../store/digest.ts";
 
-/** Under a thousand writes a second a member may be eight seconds behind another one. 16 bytes each. */
-const ENTRIES = 8_192;
+/** Under a thousand writes a second a member may be four seconds behind another one. 16 bytes each. */
+const ENTRIES = 4_096;
 
 export class DigestTrail {
   readonly #indexes = new Float64Array(ENTRIES);
