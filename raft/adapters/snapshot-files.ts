@@ -12,8 +12,7 @@
  *
  * @module
  */
-import { unlinkSync } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 import { CorruptLogError, DiskFullError } from "../driver/ports.ts";
@@ -21,6 +20,8 @@ import { CorruptLogError, DiskFullError } from "../driver/ports.ts";
 const CHUNK_HEADER_BYTES = 8;
 /** Far above any chunk that is written; keeps a damaged length from being allocated. */
 const CHUNK_MAX_BYTES = 64 * 1024 * 1024;
+/** Synced piece by piece: the log's own syncs, which writes wait for, must not queue behind all of a snapshot at its end. */
+const SYNC_EVERY_BYTES = 4 * 1024 * 1024;
 
 export interface FileSize {
   readonly chunks: number;
@@ -33,6 +34,7 @@ export class SnapshotFileWriter {
   readonly #file: FileHandle;
   #chunks = 0;
   #bytes = 0;
+  #unsyncedBytes = 0;
   #open = true;
 
   private constructor(path: string, file: FileHandle) {
@@ -55,6 +57,10 @@ export class SnapshotFileWriter {
     await roomOrRefusal(() => writeAll(this.#file, record));
     this.#chunks += 1;
     this.#bytes += record.length;
+    this.#unsyncedBytes += record.length;
+    if (this.#unsyncedBytes < SYNC_EVERY_BYTES) return;
+    this.#unsyncedBytes = 0;
+    await roomOrRefusal(() => this.#file.datasync());
   }
 
   /** On disk, with its name. */
@@ -72,7 +78,7 @@ export class SnapshotFileWriter {
 
   async discard(): Promise<void> {
     await this.#close();
-    removeFile(this.#path);
+    await removeFile(this.#path);
   }
 
   async #close(): Promise<void> {
@@ -161,9 +167,10 @@ export class SnapshotFileReader implements AsyncIterableIterator<Uint8Array> {
   }
 }
 
-export function removeFile(path: string): void {
+/** In a thread of its own: the kernel frees hundreds of megabytes before it answers. */
+export async function removeFile(path: string): Promise<void> {
   try {
-    unlinkSync(path);
+    await unlink(path);
   } catch (error) {
     if (codeOf(error) !== "ENOENT") throw error;
   }

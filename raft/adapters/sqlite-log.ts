@@ -14,7 +14,7 @@
  *
  * @module
  */
-import { readdirSync } from "node:fs";
+import { readdirSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import {
   CorruptLogError,
@@ -171,7 +171,7 @@ class SqliteLog implements LogStorage {
     this.#snapshotIndex = writer.meta.index;
     this.#snapshotFile = writer.file.name;
     this.#ended(writer);
-    if (old !== null) removeFile(join(dirname(this.#path), old));
+    if (old !== null) await removeFile(join(dirname(this.#path), old));
   }
 
   #ended(writer: FileSnapshotWriter): void {
@@ -198,7 +198,7 @@ class SqliteLog implements LogStorage {
     for (const name of readdirSync(directory)) {
       if (!name.startsWith(prefix)) continue;
       last = Math.max(last, Number(name.slice(prefix.length)) || 0);
-      if (name !== this.#snapshotFile) removeFile(join(directory, name));
+      if (name !== this.#snapshotFile) unlinkSync(join(directory, name));
     }
     return last + 1;
   }
