@@ -10,6 +10,9 @@ import { type Log, reasonOf } from "../lib/log.ts";
 import type { Revision } from "../store/kv.ts";
 import type { Store } from "../store/store.ts";
 
+/** Forgotten by one command: every replica does it in one go, within some milliseconds. More than one revision can hold. */
+const STEP_CHANGES = 2_000;
+
 export interface HistoryKeeperPorts {
   readonly store: Store;
   readonly log: Log;
@@ -28,7 +31,7 @@ export class HistoryKeeper {
   readonly #bounds: HistoryBounds;
   #busy = false;
 
-  /** Compacts to the bounds whenever there is twice as much. */
+  /** Compacts to the bounds, a step at a time, whenever there is a step more. */
   constructor(ports: HistoryKeeperPorts, bounds: HistoryBounds) {
     this.#ports = ports;
     this.#bounds = bounds;
@@ -47,10 +50,11 @@ export class HistoryKeeper {
   #floor(): Revision {
     const { keepRevisions, keepChanges } = this.#bounds;
     const { revision, compactRevision, changesAboveFloor, history, index } = this.#ports.store;
-    const isLong = revision - compactRevision >= 2 * keepRevisions;
     const keep = Math.max(keepChanges, index.size);
-    const isLarge = changesAboveFloor >= 2 * keep;
-    return Math.max(isLong ? revision - keepRevisions : 0, isLarge ? history.cutFrom(compactRevision, keep) : 0);
+    const isLong = revision - compactRevision >= keepRevisions + Math.min(keepRevisions, STEP_CHANGES);
+    const isLarge = changesAboveFloor >= keep + Math.min(keep, STEP_CHANGES);
+    if (isLong) return Math.min(revision - keepRevisions, history.cutAfter(compactRevision, STEP_CHANGES));
+    return isLarge ? history.cutAfter(compactRevision, Math.min(STEP_CHANGES, changesAboveFloor - keep)) : 0;
   }
 
   async #compact(revision: Revision): Promise<void> {

@@ -34,20 +34,22 @@ export class History {
     return this.#revisions.entries(revision);
   }
 
-  /** How many changes the revisions from this one on made. */
-  countSince(revision: Revision): number {
+  /** How many changes the revisions from `from` up to `upTo` made. */
+  countBetween(from: Revision, upTo: Revision): number {
     let count = 0;
-    for (const [, changes] of this.since(revision)) count += changes.length;
+    this.#revisions.forRange(from, upTo, true, (_revision, changes) => {
+      count += changes.length;
+    });
     return count;
   }
 
-  /** From `revision` on: where to cut so that at least `keep` of the changes behind it stay. */
-  cutFrom(revision: Revision, keep: number): Revision {
-    let left = this.countSince(revision + 1);
+  /** The last revision with at most `count` changes from behind `revision` up to it; one revision at least, however much it holds. */
+  cutAfter(revision: Revision, count: number): Revision {
+    let left = count;
     let cut = revision;
     for (const [next, changes] of this.since(revision + 1)) {
       left -= changes.length;
-      if (left < keep) break;
+      if (left < 0 && cut > revision) break;
       cut = next;
     }
     return cut;

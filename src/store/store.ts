@@ -259,6 +259,7 @@ export class Store {
       throw new KvError("future-revision", message);
     }
     if (revision <= this.#compactRevision) throw compactedError("Compaction", revision, this.#compactRevision);
+    this.#changesAboveFloor -= this.#history.countBetween(this.#compactRevision + 1, revision);
     const dropped: Change[] = [];
     for (const key of this.#history.keysChanged(this.#compactRevision, revision)) {
       dropped.push(...this.#index.compact(key, revision));
@@ -269,7 +270,6 @@ export class Store {
       this.#scrub?.dropped(change);
     }
     this.#compactRevision = revision;
-    this.#changesAboveFloor = this.#history.countSince(revision + 1);
   }
 
   #tell(change: LeaseChange): void {
