@@ -6,7 +6,7 @@
  *   ExecStart=/bin/sleep …  runs; /bin/true ends; /bin/false fails
  *   Type=oneshot            the job lasts until the process has ended; RemainAfterExit=yes keeps it active
  *   Type=notify             with /bin/sleep: never ready, the job goes on and on
- *   ExecStop=/bin/sleep …   the stop job goes on and on, until release(name)
+ *   ExecStop=/bin/sleep N   the stop job lasts N seconds, or until release(name)
  *   Requires=X              X must be loaded
  *   RefuseManualStop=yes    a stop is refused, an unload is not
  *   ExecStart=bad           no absolute path: found out with the first start
@@ -14,7 +14,6 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import {
   ABSENT,
   DORMANT,
@@ -30,6 +29,7 @@ import {
   type UnitManagerListener,
 } from "../../src/agent/unit-manager.ts";
 import type { Clock, Timer } from "../../src/lib/clock.ts";
+import { option, sha1 } from "./unit-text.ts";
 
 interface FakeUnit {
   text: string;
@@ -254,7 +254,8 @@ export class FakeUnitManager implements UnitManager {
     const unit = this.#units.get(name);
     if (unit === undefined) return "none";
     unit.launched = false;
-    await this.#job(unit, "stop", () => this.#halt(name, unit)).done;
+    const result = await this.#job(unit, "stop", () => this.#halt(name, unit)).done;
+    if (result !== "done") throw new UnitManagerError("rejected", `Cannot stop "${name}": systemd ended it: ${result}`);
     this.#units.delete(name);
     return this.#wanted.has(name) ? "later" : "none";
   }
@@ -270,9 +271,8 @@ export class FakeUnitManager implements UnitManager {
   }
 
   /** What systemd does meanwhile it does all the same. */
-  async #answer(verb: string): Promise<void> {
-    await Promise.resolve();
-    this.#breakOn(verb, "answer");
+  #answer(verb: string): Promise<void> {
+    return Promise.resolve().then(() => this.#breakOn(verb, "answer"));
   }
 
   #breakOn(verb: string, what: "answer" | "order"): void {
@@ -326,8 +326,11 @@ export class FakeUnitManager implements UnitManager {
   #halt(name: string, unit: FakeUnit): JobResult | null {
     const { active } = unit.condition;
     if (active === "inactive" || active === "failed") return "done";
-    if (option(unit.text, "ExecStop")?.startsWith("/bin/sleep")) {
+    const seconds = option(unit.text, "ExecStop")?.match(/^\/bin\/sleep (\d+)$/)?.[1];
+    if (seconds !== undefined) {
       this.#become(name, { load: "loaded", active: "deactivating", sub: "stop" });
+      const { job } = unit;
+      this.#clock.after(Number(seconds) * 1000, () => unit.job === job && this.release(name));
       return null;
     }
     this.#become(name, { load: "loaded", active: "inactive", sub: "dead" });
@@ -385,15 +388,4 @@ export class FakeUnitManager implements UnitManager {
   #mustBeConnected(): void {
     if (!this.#connected) throw new UnitManagerError("disconnected", "Lost the connection to systemd");
   }
-}
-
-function option(text: string, name: string): string | undefined {
-  return text
-    .split("\n")
-    .findLast((line) => line.startsWith(`${name}=`))
-    ?.slice(name.length + 1);
-}
-
-function sha1(text: string): string {
-  return createHash("sha1").update(text).digest("hex");
 }

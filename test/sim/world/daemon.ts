@@ -146,6 +146,7 @@ export class Daemon {
     this.raft.onMembership((configuration) => observer.configured(id, configuration));
     await this.raft.start();
     this.handlers = replicaHandlers(this.kv);
+    observer.started();
     this.raft.onChange(() => this.#leadership.set(this.raft.role === "leader"));
     void this.view.start();
     this.#agent.start();

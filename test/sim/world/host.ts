@@ -24,6 +24,9 @@ export interface HostOptions {
   readonly daemon: Omit<DaemonPorts, "id" | "life" | "disk" | "systemd" | "onDamage">;
   readonly kill: (id: NodeId) => void;
   readonly note: (line: string) => void;
+  /** A unit of this host has changed, whether its daemon lives or not. */
+  readonly onUnit: (name: string, active: string) => void;
+  readonly onPowerOff: () => void;
 }
 
 const NO_HANDLERS: ReadonlyMap<string, CallHandler> = new Map();
@@ -39,6 +42,7 @@ export class Host {
   /** Its log cannot be read: the daemon refuses to start. */
   isDamaged = false;
   #life: Life | null = null;
+  #unsubscribe: () => void = () => {};
   readonly #options: HostOptions;
 
   constructor(options: HostOptions) {
@@ -46,7 +50,7 @@ export class Host {
     this.machineId = machineId(options.id);
     this.address = `10.0.0.${options.id}:2380`;
     this.#options = options;
-    this.systemd = new FakeUnitManager({ clock: options.time });
+    this.systemd = this.#boot();
     this.disk = new MemoryDisk({
       random: options.random,
       delay: () => this.#onDisk(),
@@ -101,7 +105,20 @@ export class Host {
     this.#options.note(`power off ${this.id}`);
     this.kill();
     this.isPowered = false;
-    this.systemd = new FakeUnitManager({ clock: this.#options.time });
+    this.#unsubscribe();
+    this.#options.onPowerOff();
+    this.systemd = this.#boot();
+  }
+
+  #boot(): FakeUnitManager {
+    const systemd = new FakeUnitManager({ clock: this.#options.time });
+    this.#unsubscribe = systemd.subscribe({
+      changed: (name, { active }) => this.#options.onUnit(name, active),
+      lost: () => {},
+      freed: () => {},
+      connection: () => {},
+    });
+    return systemd;
   }
 
   pause(): void {

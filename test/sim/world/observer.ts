@@ -5,11 +5,13 @@
  */
 import { createHash } from "node:crypto";
 import type { Configuration, Entry, Message, NodeId, SoftState } from "#raft";
+import { Keys } from "../../../src/registry/keys.ts";
 import { decodeCommand, encodeCommand } from "../../../src/store/codec.ts";
 import type { CallOptions, Kv, Lease, LeaseId, ReadOptions, TxnRequest, TxnResponse } from "../../../src/store/kv.ts";
 import type { Store } from "../../../src/store/store.ts";
 import type { MemoryDisk } from "../../fakes/memory-disk.ts";
 import { machineId } from "../../fakes/registry-world.ts";
+import { FenceCheck } from "../check/fences.ts";
 import { LeaseCheck } from "../check/leases.ts";
 import { type Office, PlacementCheck } from "../check/placement.ts";
 import { Truth } from "../check/truth.ts";
@@ -26,6 +28,8 @@ export interface ObserverOptions {
   readonly fail: (error: Error) => void;
 }
 
+const MACHINE = `${new Keys().prefix}machine/`;
+
 /** A unit that has been wanted here for so long is stopped by nobody: longer than any fault keeps an agent from hearing it. */
 const SETTLED_MS = 14_000;
 
@@ -34,6 +38,7 @@ export class Observer {
   readonly truth = new Truth();
   readonly leases: LeaseCheck;
   readonly placement = new PlacementCheck();
+  readonly fences = new FenceCheck();
   /** Which engines sent a transaction of these bytes. */
   readonly #offices = new Map<string, Set<Office>>();
   /** Hash of the file that a host got last. */
@@ -75,7 +80,11 @@ export class Observer {
       const { leaderRevision } = this.placement;
       const news = this.truth.applied(`member ${id}`, entry.index, store, before);
       const nowMs = this.#options.time.now();
-      for (const revision of news) this.placement.revision(revision, this.truth.changesAt(revision), nowMs);
+      for (const revision of news) {
+        const changes = this.truth.changesAt(revision);
+        this.placement.revision(revision, changes, nowMs);
+        if (changes.some(({ key, value }) => key.startsWith(MACHINE) && value === null)) this.fences.disturbed(nowMs);
+      }
       if (entry.index > this.#lastIndex) {
         this.#lastIndex = entry.index;
         this.#first(entry, news.length > 0, leaderRevision);
@@ -104,6 +113,20 @@ export class Observer {
     this.fail(
       new Violation("workload", `host ${id}: ${verb} ${name}, which belongs there for ${Math.round(sinceMs)} ms`),
     );
+  }
+
+  started(): void {
+    this.fences.disturbed(this.#options.time.now());
+  }
+
+  unitChanged(id: NodeId, name: string, active: string): void {
+    this.#options.note(`${name} on ${id} is ${active}`);
+    this.#guard(() => this.fences.changed(id, name, active, this.#options.time.now()));
+  }
+
+  jumped(ms: number): void {
+    this.leases.jumped(this.#options.time.now(), ms);
+    this.fences.jumped(this.#options.time.now(), ms);
   }
 
   /** What the daemon's rooms use: renewals are seen. */

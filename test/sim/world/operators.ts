@@ -5,6 +5,7 @@
  */
 import { parseUnitFile } from "../../../src/model/unit-file.ts";
 import { KvError, RegistryError } from "../../../src/registry/types.ts";
+import { isFenced } from "../check/fences.ts";
 import type { SeededRandom } from "../random.ts";
 import type { VirtualTime } from "../virtual-time.ts";
 import type { Daemon } from "./daemon.ts";
@@ -18,7 +19,14 @@ export interface OperatorsOptions {
   readonly fail: (error: Error) => void;
 }
 
-const FILES = ["1000", "2000", "3000"].map((seconds) => parseUnitFile(`[Service]\nExecStart=/bin/sleep ${seconds}\n`));
+const SECONDS = [1000, 2000, 3000];
+const FILES = SECONDS.map((seconds) => parseUnitFile(`[Service]\nExecStart=/bin/sleep ${seconds}\n`));
+/** With a stop that takes its time, so that there is something to overlap with. */
+const FENCED_FILES = SECONDS.map((seconds) =>
+  parseUnitFile(
+    `[Service]\nExecStart=/bin/sleep ${seconds}\nExecStop=/bin/sleep ${seconds / 1000}\n[X-Flt]\nFence=strict\n`,
+  ),
+);
 
 export class Operators {
   readonly counts = { done: 0, refused: 0 };
@@ -28,7 +36,8 @@ export class Operators {
 
   constructor(options: OperatorsOptions) {
     this.#options = options;
-    this.#names = Array.from({ length: options.random.int(1, 5) }, (_, at) => `u${at}.service`);
+    const kinds = ["u", "f"];
+    this.#names = Array.from({ length: options.random.int(1, 5) }, (_, at) => `${kinds[at % 2]}${at}.service`);
   }
 
   begin(): void {
@@ -57,7 +66,7 @@ export class Operators {
     if (daemon === null) return;
     const name = random.pick(this.#names);
     const dice = random.next();
-    const file = random.pick(FILES);
+    const file = random.pick(isFenced(name) ? FENCED_FILES : FILES);
     note(`order ${name} ${dice.toFixed(2)} by ${host.id}`);
     host.arrive(() => {
       if (daemon.view.ready) this.#order(daemon, name, dice, file);

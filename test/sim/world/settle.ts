@@ -3,13 +3,16 @@
  *
  * @module
  */
+import { isFenced } from "../check/fences.ts";
 import { Violation } from "../violation.ts";
+import type { VirtualTime } from "../virtual-time.ts";
 import type { Host } from "./host.ts";
 import type { Observer } from "./observer.ts";
 import type { Holders, Watchers } from "./watchers.ts";
 
 /** Who is held to account in the end. */
 export interface Settled {
+  readonly time: VirtualTime;
   readonly hosts: readonly Host[];
   readonly observer: Observer;
   readonly watchers: Watchers;
@@ -47,14 +50,15 @@ function leasesEnded(world: Settled, [host]: readonly Host[]): void {
 
 /** Every unit that is wanted runs on its machine, and nothing runs elsewhere. */
 function unitsRun(world: Settled, hosts: readonly Host[]): void {
-  const { jobs, schedules } = world.observer.placement;
+  const { fences, placement } = world.observer;
+  const { jobs, schedules } = placement;
   for (const [name, { machine, desiredState }] of jobs) {
     if (desiredState === "inactive") continue;
     const host = hosts.find((one) => one.machineId === machine);
     if (host === undefined) throw new Violation("units", `${name} is ${desiredState} on ${machine}, where nobody is`);
     const { active } = host.systemd.condition(name);
     const expected = desiredState === "launched" ? "active" : "inactive";
-    if (active !== expected) {
+    if (active !== expected && !(isFenced(name) && fences.mayWait(world.time.now()))) {
       throw new Violation("units", `${name} is to be ${desiredState} on host ${host.id}, and is ${active}`);
     }
   }

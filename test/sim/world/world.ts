@@ -112,7 +112,7 @@ export class World {
     this.#runTo(SEED_MS);
     this.#guard(() => this.#clients.check());
     this.#guard(() => settle(this));
-    const { elections, restores, orders, truth, leases } = this.observer;
+    const { elections, restores, orders, truth, leases, fences } = this.observer;
     return {
       seed: this.#seed,
       size: this.hosts.length,
@@ -127,6 +127,7 @@ export class World {
         restores,
         orders,
         expired: leases.expired,
+        fencedStarts: fences.starts,
         compactedWatches: this.watchers.compactions,
         unitOrders: this.#operators.counts.done,
       },
@@ -166,7 +167,9 @@ export class World {
         random: () => disk.next(),
         diskDelayMs: () => this.#faults.diskDelayMs(),
         clockRate: () => this.#faults.clockRate(),
-        onJump: (ms) => observer.leases.jumped(time.now(), ms),
+        onJump: (ms) => observer.jumped(ms),
+        onUnit: (name, active) => observer.unitChanged(id, name, active),
+        onPowerOff: () => observer.fences.poweredOff(id),
         daemon: {
           network: this.#network,
           raftConfig,
