@@ -17,7 +17,7 @@
  */
 import type { Clock } from "../lib/clock.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
-import { pause, within } from "../lib/wait.ts";
+import { pause } from "../lib/wait.ts";
 import type {
   AgentRegistry,
   MachineRegistration,
@@ -29,6 +29,7 @@ import { Backoff } from "./backoff.ts";
 import { Clearance, type Neighbours } from "./clearance.ts";
 import { Executor } from "./executor.ts";
 import { FenceKeeper } from "./fence.ts";
+import { handOver } from "./hand-over.ts";
 import { JobLimit } from "./job-limit.ts";
 import { Membership, type MembershipPace } from "./membership.ts";
 import { Reloader } from "./reloader.ts";
@@ -119,7 +120,7 @@ export class Agent {
       clock,
       log,
       clearance: this.#clearance,
-      isNeeded: () => this.#runner.holdsFenced,
+      isNeeded: () => this.#runner.fencedNames().length > 0,
       onFired: () => this.#fenced(),
     });
     const executor = new Executor({
@@ -193,14 +194,19 @@ export class Agent {
 
   /**
    * Ends the agent. Without handOver units and lease stay as they are. With it the units are stopped here first (for as
-   * long as handOverMs), then given back, and the machine leaves; a cluster without quorum is not waited for.
+   * long as handOverMs), then given back, and the machine leaves; a cluster without quorum is not waited for, and a fenced unit that
+   * may still run keeps the machine from leaving.
    */
   async stop(how: { readonly handOver: boolean }): Promise<void> {
-    const { log } = this.#options;
+    const { clock, log, config } = this.#options;
     this.#stop.abort();
     this.#watch?.close();
     await this.#watching;
-    if (how.handOver && !this.#fatal) await this.#handOver();
+    let left: readonly string[] = [];
+    if (how.handOver && !this.#fatal) {
+      const ports = { clock, log, runner: this.#runner, fence: this.#fence };
+      left = await handOver(ports, config.handOverMs ?? HAND_OVER_MS);
+    }
     this.#unsubscribe();
     this.#clearance.stop();
     this.#runner.close();
@@ -208,9 +214,16 @@ export class Agent {
     const session = this.#membership.session;
     // Before it leaves: a heartbeat without a lease would register this machine again.
     await this.#membership.close();
-    if (how.handOver && session !== null) {
+    if (left.length > 0) {
+      log.warning(
+        "Not leaving in order: units with Fence=strict may still run here. This machine's lease runs out by itself",
+        {
+          units: left.join(" "),
+        },
+      );
+    } else if (how.handOver && session !== null) {
       try {
-        await session.leave({ timeoutMs: this.#options.config.leaveMs ?? LEAVE_MS });
+        await session.leave({ timeoutMs: config.leaveMs ?? LEAVE_MS });
         log.info("Left the cluster in order");
       } catch (error) {
         log.warning("Cannot tell the cluster that this machine leaves: its lease runs out by itself", {
@@ -306,21 +319,6 @@ export class Agent {
         watch.close();
       }
       await pause(clock, backoff.next(), signal);
-    }
-  }
-
-  async #handOver(): Promise<void> {
-    const { clock, log, config } = this.#options;
-    const timeoutMs = config.handOverMs ?? HAND_OVER_MS;
-    try {
-      await within(clock, this.#runner.empty(), {
-        timeoutMs,
-        error: () =>
-          new UnitManagerError("timeout", `Cannot stop all units within ${timeoutMs} ms: leaving them to systemd`),
-      });
-      log.info("Stopped all units of this machine");
-    } catch (error) {
-      log.warning(reasonOf(error));
     }
   }
 }

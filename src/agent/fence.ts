@@ -7,7 +7,7 @@
  * it knew of its schedule may be as old as the lease that was lost.
  * Invariants.
  * - No fenced unit is started unless the timer is armed, and no other machine may run it (clearance.ts), at that very moment.
- * - The timer is put off by the answer to a heartbeat and by nothing else.
+ * - The timer is put off by the answer to a heartbeat and by nothing else; once it was let go, not at all.
  *
  * Not here. The timer itself (unit-manager.ts, systemd/fence.ts); what is done after it fired (agent.ts).
  *
@@ -46,6 +46,7 @@ export class FenceKeeper {
   #armedUntilMs = Number.NEGATIVE_INFINITY;
   #arming: Promise<void> | null = null;
   #failures = 0;
+  #isLetGo = false;
 
   constructor(options: FenceKeeperOptions) {
     this.#options = options;
@@ -77,6 +78,13 @@ export class FenceKeeper {
     }
   }
 
+  /** systemd stops the fenced units now, and kills what takes longer than a fence allows; nothing puts that off any more. */
+  async letGo(): Promise<void> {
+    this.#isLetGo = true;
+    await this.#arming?.catch(() => {});
+    await this.#options.units.armFence(0);
+  }
+
   get #isArmed(): boolean {
     return this.#armedUntilMs - this.#options.clock.now() >= START_MIN_MS;
   }
@@ -93,7 +101,7 @@ export class FenceKeeper {
     const { clock, units, log, onFired } = this.#options;
     const untilMs = this.#provenUntilMs;
     const leftMs = untilMs - clock.now();
-    if (leftMs < START_MIN_MS) return;
+    if (leftMs < START_MIN_MS || this.#isLetGo) return;
     const state = await units.armFence(leftMs);
     this.#armedUntilMs = untilMs;
     this.#failures = 0;

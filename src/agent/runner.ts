@@ -67,10 +67,9 @@ export class Runner {
     return this.#records.keys();
   }
 
-  /** Whether any unit that is held is fenced. */
-  get holdsFenced(): boolean {
-    for (const record of this.#records.values()) if (record.fenced && record.hash !== null) return true;
-    return false;
+  /** The fenced ones among the units that are held. */
+  fencedNames(): readonly string[] {
+    return [...this.#records.values().filter(({ fenced, hash }) => fenced && hash !== null)].map(({ name }) => name);
   }
 
   report(name: string): UnitReport | undefined {

@@ -29,6 +29,7 @@ import {
   type UnitManagerListener,
 } from "../../src/agent/unit-manager.ts";
 import type { Clock, Timer } from "../../src/lib/clock.ts";
+import { FENCE_STOP_MS } from "../../src/model/fence.ts";
 import { option, sha1 } from "./unit-text.ts";
 
 interface FakeUnit {
@@ -40,6 +41,7 @@ interface FakeUnit {
   condition: UnitCondition;
   job: {
     readonly kind: "start" | "stop";
+    readonly done: Promise<JobResult>;
     readonly end: (result: JobResult) => void;
     readonly forget: () => void;
   } | null;
@@ -284,15 +286,21 @@ export class FakeUnitManager implements UnitManager {
 
   // How units behave.
 
-  /** As a timer of systemd does it: whether anybody is connected or not. */
+  /** As a timer of systemd does it: whether anybody is connected or not. What does not stop in time is killed. */
   #fire(): void {
-    this.#fence = null;
-    for (const [name, unit] of this.#units) {
-      if (!unit.fenced) continue;
+    const fenced = [...this.#units].filter(([, unit]) => unit.fenced);
+    for (const [name, unit] of fenced) {
       this.#hasFired = true;
       unit.launched = false;
       void this.#job(unit, "stop", () => this.#halt(name, unit));
     }
+    this.#fence = this.#clock.after(FENCE_STOP_MS, () => {
+      for (const [name, unit] of fenced) {
+        if (unit.job?.kind !== "stop") continue;
+        this.crash(name);
+        unit.job.end("done");
+      }
+    });
   }
 
   /** The job's result; null: it goes on. */
@@ -324,8 +332,7 @@ export class FakeUnitManager implements UnitManager {
   }
 
   #halt(name: string, unit: FakeUnit): JobResult | null {
-    const { active } = unit.condition;
-    if (active === "inactive" || active === "failed") return "done";
+    if (["inactive", "failed"].includes(unit.condition.active)) return "done";
     const seconds = option(unit.text, "ExecStop")?.match(/^\/bin\/sleep (\d+)$/)?.[1];
     if (seconds !== undefined) {
       this.#become(name, { load: "loaded", active: "deactivating", sub: "stop" });
@@ -337,12 +344,14 @@ export class FakeUnitManager implements UnitManager {
     return "done";
   }
 
-  /** A new job replaces the unit's pending one. */
+  /** A new job replaces the unit's pending one, unless it is of the same kind. */
   #job(unit: FakeUnit, kind: "start" | "stop", work: () => JobResult | null): Order {
+    if (unit.job?.kind === kind) return { done: unit.job.done };
     unit.job?.end("canceled");
     const { promise, resolve, reject } = Promise.withResolvers<JobResult>();
     const job = {
       kind,
+      done: promise,
       end: (result: JobResult) => {
         if (unit.job === job) unit.job = null;
         resolve(result);

@@ -18,6 +18,8 @@ const FENCED = "held-strict.service";
 const FREE = "held-loosely.service";
 /** Lease 4 s, then 10 s until it surely has stopped (src/model/fence.ts); a start, and a busy machine. */
 const MOVED_MS = 22_000;
+/** A hand-over lasts 30 s at most, and then it is placed elsewhere. */
+const HANDED_OVER_MS = 40_000;
 /** Longer than the fence takes to fire unless it is put off: lease 4 s, slack 3 s. */
 const FENCE_MS = 9_000;
 const FULL_RUN: Readonly<Record<string, string>> = {
@@ -44,8 +46,8 @@ async function saidAt(host: Host, what: "Started" | "Stopped"): Promise<number> 
 }
 
 /** Resolves when another host runs the fenced unit; asserts that the first one had stopped it by then. */
-async function movesAfterStop(cluster: Cluster, from: Host): Promise<Host> {
-  const to = await eventually(`${FENCED} to run elsewhere`, MOVED_MS, async () => {
+async function movesAfterStop(cluster: Cluster, from: Host, withinMs = MOVED_MS): Promise<Host> {
+  const to = await eventually(`${FENCED} to run elsewhere`, withinMs, async () => {
     for (const other of cluster.others(from)) if ((await runningOn(other, FENCED)).length > 0) return other;
     return undefined;
   });
@@ -181,4 +183,23 @@ hostSuite("Fence=strict", { hosts: 3 }, (suite) => {
     await settled(cluster);
     expect(await runningOn(holder, FENCED)).toEqual([]);
   });
+
+  suite.case(
+    "a daemon that is stopped while the unit's own stop hangs: killed there, then started elsewhere",
+    async (cluster) => {
+      const hanging =
+        "[Service]\nExecStart=/bin/sleep infinity\nExecStop=/bin/sleep infinity\nTimeoutStopSec=infinity\n";
+      const h1 = cluster.host("h1");
+      await h1.mustFlt("destroy", FENCED);
+      const [path = ""] = await writeUnits(h1, { [FENCED]: `${hanging}\n[X-Flt]\nFence=strict\n` });
+      await h1.mustFlt("start", path);
+      const holder = await holderOf(cluster, FENCED);
+      const stopping = holder.mustRun(["systemctl", "stop", "flt.service"], { timeoutMs: 60_000 });
+      await movesAfterStop(cluster, holder, HANDED_OVER_MS);
+      await stopping;
+      expect(await holder.journal()).toContain("Left the cluster in order");
+      const result = await holder.mustRun(["systemctl", "show", "--value", "--property=Result", "flt.service"]);
+      expect(result.trim()).toBe("success");
+    },
+  );
 });
