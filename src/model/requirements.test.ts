@@ -227,6 +227,15 @@ describe("warnings", () => {
       'Unknown option "Machineid" in section [X-Fleet]. Did you mean "MachineID"?',
     ]);
   });
+  test("a fence round a unit that starts another one does not go round that one", () => {
+    for (const name of ["a.timer", "a.socket", "a.path", "a.automount"]) {
+      expect(warnings("Fence=strict", name)).toEqual([
+        expect.stringContaining(`holds for this ${name.slice(2)} alone`),
+      ]);
+      expect(warnings("Fence=none", name)).toEqual([]);
+    }
+    for (const name of ["a.service", "a.mount"]) expect(warnings("Fence=strict", name)).toEqual([]);
+  });
   test("so is a section that looks like the placement section", () => {
     expect(unknownOptions(parseUnitFile("[X-Flet]\nGlobal=true\n[X-Other]\na=b\n[Service]\na=b"))).toEqual([
       'Unknown section "[X-Flet]". Did you mean "X-Fleet"?',

@@ -64,6 +64,8 @@ const SPELLINGS: ReadonlyMap<string, PlacementOption> = new Map([
   ...OLD_SPELLINGS,
 ]);
 
+/** Types of units that start others. */
+const STARTERS: readonly string[] = ["automount", "path", "socket", "timer"];
 const TRUE_WORDS: readonly string[] = ["true", "yes", "1", "on", "t"];
 const MACHINE_ID_OR_SHORT = /^[0-9a-f]{8}$|^[0-9a-f]{32}$/;
 
@@ -118,7 +120,7 @@ export function isGlobalFile(unitName: string, options: readonly UnitOption[]): 
 
 /** What a user should hear about a unit that is accepted nevertheless: misspelt options, requirements nothing can meet. */
 export function unitWarnings(unitName: string, options: readonly UnitOption[]): string[] {
-  return [...unknownOptions(options), ...hopelessValues(unitName, options)];
+  return [...unknownOptions(options), ...hopelessValues(unitName, options), ...halfFences(unitName, options)];
 }
 
 /** One sentence for each option of the placement section that means nothing, and each section that looks like it. */
@@ -161,6 +163,15 @@ function hopelessValues(unitName: string, options: readonly UnitOption[]): strin
     }
   }
   return warnings;
+}
+
+/** The fence stops the unit itself. What it starts goes on. */
+function halfFences(unitName: string, options: readonly UnitOption[]): string[] {
+  const { suffix } = parseUnitName(unitName);
+  if (fenceOf(options) !== "strict" || !STARTERS.includes(suffix)) return [];
+  return [
+    `Fence=strict holds for this ${suffix} alone: a unit that it starts needs it in its own file, and starts without asking`,
+  ];
 }
 
 function isPlacementSection(section: string): boolean {

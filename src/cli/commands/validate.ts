@@ -17,7 +17,7 @@ export const validate: Command = {
   summary: "Check unit files, without a cluster",
   description:
     "Prints a line for each fault, FILE:LINE: error: … for what would be refused and FILE:LINE: warning: … for what would be accepted " +
-    "and not heeded: unknown placement options, sections that systemd does not know, requirements that nothing meets. An instance without a file " +
+    "and not heeded: placement options that flt.unit(5) does not have, sections that systemd does not know, requirements that nothing meets. An instance without a file " +
     'is checked by its template beside it. "-" is stdin. Ends with 1 when there is an error. `systemd-analyze verify` knows more of ' +
     "systemd's own options.",
   examples: ["validate hello.service", "validate units/*.service", "validate --name=web@.service -"],

@@ -9,7 +9,7 @@ import type { Flag } from "../flags.ts";
 import { GLOBAL_FLAGS } from "../global-flags.ts";
 import { type Block, type Page, type Section, term, text, verbatim } from "./roff.ts";
 
-const OTHERS = ["flt-daemon(8)", "flt.conf(5)"];
+const OTHERS = ["flt-daemon(8)", "flt.conf(5)", "flt.unit(5)"];
 
 /** The client as a whole. */
 export function overviewPage(commands: readonly Command[]): Page {

@@ -71,7 +71,7 @@ export function daemonPage(): Page {
         blocks: [verbatim(DAEMON_TEXTS.example, "systemctl enable --now flt", "journalctl -u flt")],
       },
     ],
-    seeAlso: ["flt(1)", "flt.conf(5)", "systemctl(1)"],
+    seeAlso: ["flt(1)", "flt.conf(5)", "flt.unit(5)", "systemctl(1)"],
   };
 }
 

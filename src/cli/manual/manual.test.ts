@@ -22,13 +22,13 @@ function shown(fileName: string): string {
   return stdout.toString().replaceAll(/\s+/g, " ");
 }
 
-test("a page for each command, one for all of them, one for the daemon and its file", () => {
+test("a page for each command, one for all of them, one for the daemon, its file, and unit files", () => {
   const names = COMMANDS.map(({ name }) => `flt-${name}.1`);
   for (const { name, examples, description } of COMMANDS) {
     expect([name, examples.length > 0, description.length > 0]).toEqual([name, true, true]);
     for (const example of examples) expect(example.split(" ")[0]).toBe(name);
   }
-  expect([...PAGES.keys()].sort()).toEqual(["flt.1", ...names, "flt-daemon.8", "flt.conf.5"].sort());
+  expect([...PAGES.keys()].sort()).toEqual(["flt.1", ...names, "flt-daemon.8", "flt.conf.5", "flt.unit.5"].sort());
 });
 
 describe.skipIf(GROFF === null)("as groff sets them", () => {
