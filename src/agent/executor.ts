@@ -183,6 +183,8 @@ export class Executor {
     const abort = () => drop.abort();
     record.drop = abort;
     signal.addEventListener("abort", abort);
+    // Something else is wanted by now: nobody would end this wait.
+    if (record.again) drop.abort();
     try {
       const isClear = await this.#options.fence.guard(record.name, drop.signal);
       if (isClear !== null && !drop.signal.aborted) return isClear;

@@ -4,7 +4,7 @@
  * @module
  */
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { AgentWorld, FENCED, NEVER_READY, SELF, SLEEP } from "../../test/fakes/agent-world.ts";
+import { AgentWorld, FENCED, NEVER_READY, SELF, SLEEP, SLOW_STOP } from "../../test/fakes/agent-world.ts";
 import { machineId, registration, unitReport } from "../../test/fakes/registry-world.ts";
 import { FakeUnitManager } from "../../test/fakes/unit-manager.ts";
 import { FENCE_OVER_MS, FENCE_SLACK_MS } from "../model/fence.ts";
@@ -172,6 +172,17 @@ test("while it waits it can be taken back", async () => {
   await world.schedule("a.service", FENCED);
   await world.setState("a.service", "inactive");
   expect(orders("a.service")).toEqual(["load a.service", "unload a.service"]);
+  expect(world.systemd.names).toEqual([]);
+});
+
+test("taken back while its older file still stops: the newer one does not wait to be started", async () => {
+  await world.schedule("a.service", `${SLOW_STOP}\n[X-Flt]\nFence=strict\n`);
+  await world.registry.units.putUnit("a.service", parseUnitFile(FENCED), "launched");
+  await world.run(1_000);
+  await world.place(["a.service"], null);
+  world.systemd.release("a.service");
+  await world.run();
+  expect(orders("a.service").slice(2)).toEqual(["unload a.service", "load a.service", "unload a.service"]);
   expect(world.systemd.names).toEqual([]);
 });
 
