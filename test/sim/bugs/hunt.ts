@@ -4,15 +4,16 @@
  * @module
  */
 import { simulate } from "../raft/simulation.ts";
-import { simulateWorld } from "../world/world.ts";
+import { simulateBlindly, simulateWorld } from "../world/world.ts";
 
 const [seeds, simulation] = [Number(process.argv[2]), process.argv[3]];
 /** A bug may make promises fail that nobody holds; the checkers are to see what comes of it. */
 process.on("unhandledRejection", () => {});
 
+const run = simulation === "raft" ? simulate : simulation === "blind" ? simulateBlindly : simulateWorld;
 let found: { readonly seed: number; readonly how: string } | null = null;
 for (let seed = 1; seed <= seeds && found === null; seed++) {
-  const { violation } = simulation === "raft" ? simulate(seed) : simulateWorld(seed);
+  const { violation } = run(seed);
   if (violation !== null) found = { seed, how: violation.message };
 }
 console.log(JSON.stringify(found));

@@ -8,7 +8,7 @@ import { Agent } from "../../../src/agent/agent.ts";
 import { Leadership } from "../../../src/daemon/leadership.ts";
 import { DEFAULT_ENGINE_CONFIG, Engine, type MachineProbe } from "../../../src/engine/index.ts";
 import type { CallHandler, Calls } from "../../../src/lib/calls.ts";
-import { SILENT_LOG } from "../../../src/lib/log.ts";
+import { type Log, type LogFields, SILENT_LOG } from "../../../src/lib/log.ts";
 import { becomeEngine, Keys, KvAgentRegistry, RegistryUnits, RegistryView } from "../../../src/registry/index.ts";
 import { type ReplicaConfig, ReplicaKv, replicaHandlers, StoreMachine } from "../../../src/replica/index.ts";
 import type { Applied } from "../../../src/replica/store-machine.ts";
@@ -17,6 +17,7 @@ import type { RaftNetwork } from "../../fakes/raft-network.ts";
 import { machineId, registration } from "../../fakes/registry-world.ts";
 import type { FakeUnitManager } from "../../fakes/unit-manager.ts";
 import type { Life } from "../life.ts";
+import { Violation } from "../violation.ts";
 import type { Observer } from "./observer.ts";
 import { SystemdOfLife } from "./systemd.ts";
 
@@ -71,6 +72,14 @@ class ObservedMachine extends StoreMachine {
   }
 }
 
+/** Production's own word that members differ: they never should. */
+function alarms(id: NodeId, observer: Observer): Log {
+  const error = (message: string, fields: LogFields = {}) => {
+    if (fields.decision === "diverged") observer.fail(new Violation("alarm", `member ${id}: ${message}`));
+  };
+  return { ...SILENT_LOG, error };
+}
+
 export class Daemon {
   readonly raft: RaftNode;
   readonly machine: StoreMachine;
@@ -108,7 +117,7 @@ export class Daemon {
       calls: ports.calls(id, life),
       members: ports.addresses,
       clock,
-      log: SILENT_LOG,
+      log: alarms(id, observer),
       config: ports.replicaConfig,
       onHopeless: (error) => observer.fail(error),
     });

@@ -46,8 +46,19 @@ export interface WorldResult {
 
 export type OnLine = (atMs: number, line: string) => void;
 
+export interface WorldOptions {
+  readonly onLine?: OnLine | undefined;
+  /** Only what production itself raises an alarm about counts, not what the checkers outside see. */
+  readonly isBlind?: boolean;
+}
+
 export function simulateWorld(seed: number, onLine?: OnLine): WorldResult {
-  return new World(seed, onLine).run();
+  return new World(seed, { onLine }).run();
+}
+
+/** Whether production notices by itself that its members have parted. */
+export function simulateBlindly(seed: number): WorldResult {
+  return new World(seed, { isBlind: true }).run();
 }
 
 export class World {
@@ -63,12 +74,14 @@ export class World {
   readonly #operators: Operators;
   readonly #network: RaftNetwork;
   readonly #onLine: OnLine | undefined;
+  readonly #isBlind: boolean;
   #hash = 0;
   #messages = 0;
   #violation: Error | null = null;
 
-  constructor(seed: number, onLine?: OnLine) {
+  constructor(seed: number, { onLine, isBlind = false }: WorldOptions = {}) {
     this.#seed = seed;
+    this.#isBlind = isBlind;
     this.#onLine = onLine;
     const random = new SeededRandom(seed);
     const { time, hosts } = this;
@@ -241,6 +254,8 @@ export class World {
 
   #fail(error: Error): void {
     if (this.#violation !== null) return;
+    const isAlarm = error instanceof Violation && error.promise === "alarm";
+    if (this.#isBlind && !isAlarm) return;
     this.#violation = error;
     this.time.halt();
     this.#note(`violation ${error.message}`);
