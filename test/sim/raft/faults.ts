@@ -3,9 +3,10 @@
  *
  * @module
  */
-import type { Membership, Message, NodeId } from "#raft";
+import type { Message, NodeId } from "#raft";
 import type { SeededRandom } from "../random.ts";
 import type { VirtualTime } from "../virtual-time.ts";
+import { drawWish } from "../wishes.ts";
 import type { Member } from "./member.ts";
 
 /** How bad the world is in one seed. */
@@ -88,11 +89,10 @@ export class Faults {
     if (leaders.length === 0) return;
     const { id, node } = random.pick(leaders);
     if (node === null) return;
-    const { membership } = node.status();
-    const swaps = membership.learners.length > 1 && random.chance(0.6);
-    const { voters, learners } = swaps ? swapped(membership, id) : this.#shuffled(membership);
+    const nodes = members.map((member) => member.id);
+    const { voters, learners, isSwap } = drawWish(random, node.status().membership, nodes, id);
     note(`change by ${id} to ${voters} learners ${learners}`);
-    if (swaps && random.chance(0.5)) this.#tearApart(voters);
+    if (isSwap && random.chance(0.5)) this.#tearApart(voters);
     node.changeMembership({ voters, learners }).then(
       () => note(`changed to ${voters} learners ${learners}`),
       (error: Error & { reason?: string }) => note(`change refused: ${error.reason ?? error.message}`),
@@ -105,21 +105,6 @@ export class Faults {
     time.after(random.between(0, 60), () => {
       if (!this.#over) this.#partition((from, to) => voters.includes(from.id) !== voters.includes(to.id));
     });
-  }
-
-  /** Any node in any place: most wishes are refused, since only learners that have the log become voters. */
-  #shuffled({ voters, learners }: Membership): Membership {
-    const { random, members } = this.#options;
-    for (let moves = random.pick([1, 1, 2, 3]); moves > 0; moves--) {
-      const moved = random.pick(members).id;
-      const isVoter = voters.includes(moved);
-      const isLearner = learners.includes(moved);
-      voters = voters.filter((other) => other !== moved);
-      learners = learners.filter((other) => other !== moved);
-      if (isLearner && random.chance(0.8)) voters = [...voters, moved];
-      else if (!isVoter || random.chance(0.7)) learners = [...learners, moved];
-    }
-    return { voters, learners };
   }
 
   /** A leader's entries get to the others under a later leader at most, and that one is replaced by who has newer ones. */
@@ -269,10 +254,4 @@ export class Faults {
     const { random, time } = this.#options;
     time.after(random.between(low, high), run);
   }
-}
-
-/** Learners and voters change places but for the leader: the joint change whose halves overlap least. */
-function swapped({ voters, learners }: Membership, leader: NodeId): Membership {
-  const stays = voters.filter((voter) => voter === leader);
-  return { voters: [...stays, ...learners], learners: voters.filter((voter) => voter !== leader) };
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { parseArgs } from "node:util";
+import { commit } from "../commit.ts";
 import { simulate } from "./simulation.ts";
 
 const { values } = parseArgs({
@@ -24,7 +25,7 @@ for (let seed = first; seed < first + count; seed++) {
   });
   if (result.violation !== null) {
     failed += 1;
-    console.log(`seed ${seed}: ${result.violation.stack ?? result.violation.message}`);
+    console.log(`seed ${seed} at commit ${commit()}: ${result.violation.stack ?? result.violation.message}`);
     console.log(`  replay with: bun run sim:raft --seed ${seed} --trace`);
   }
   if (count === 1) console.log(JSON.stringify({ ...result, violation: result.violation?.message ?? null }));

@@ -7,7 +7,11 @@ import type { NodeId } from "#raft";
 import type { SeededRandom } from "../random.ts";
 import type { VirtualTime } from "../virtual-time.ts";
 import type { Host } from "./host.ts";
+import { MembershipChanges } from "./membership.ts";
 import type { FaultKind, Strike, Weather } from "./weather.ts";
+
+/** A message that takes longer than this counts as delayed; without that fault none takes above 1 ms. */
+const SLOW_MS = 5;
 
 export interface FaultsOptions {
   readonly random: SeededRandom;
@@ -26,11 +30,27 @@ export class Faults {
   readonly #strikes: Readonly<Record<Strike, () => void>> = this.#table();
   /** Directed links that carry nothing: "from>to". */
   readonly #cut = new Set<string>();
+  readonly #membership: MembershipChanges;
   #over = false;
   #hasDamaged = false;
 
   constructor(options: FaultsOptions) {
     this.#options = options;
+    const { random, time, hosts, note, weather } = options;
+    this.#membership = new MembershipChanges({
+      random,
+      time,
+      hosts,
+      note,
+      count: () => this.#count("membership"),
+      votersMin: weather.on.has("corruption") ? 3 : 1,
+      tearApart: (side) => {
+        if (!this.#over) this.#partition("partition", (from, to) => side.includes(from.id) !== side.includes(to.id));
+      },
+      crash: (victim) => {
+        if (!this.#over) this.#crash("crash-of-the-leader", [victim]);
+      },
+    });
   }
 
   begin(): void {
@@ -53,6 +73,7 @@ export class Faults {
       host.resume();
       host.start();
     }
+    this.#membership.end();
   }
 
   /** Delays of the copies of one message. */
@@ -95,10 +116,12 @@ export class Faults {
     const { random, weather } = this.#options;
     const isLate = weather.lateChance > 0 && random.chance(weather.lateChance);
     if (isLate) this.#count("reordering");
-    return random.between(0.2, weather.delayMs) + (isLate ? weather.lateMs : 0);
+    const delayMs = random.between(0.2, weather.delayMs);
+    if (delayMs > SLOW_MS) this.#count("delay");
+    return delayMs + (isLate ? weather.lateMs : 0);
   }
 
-  /** One line a strike. A change of membership becomes another one of these once the cluster can do it. */
+  /** One line a strike. */
   #table(): Readonly<Record<Strike, () => void>> {
     const side = () => new Set(this.#options.hosts.filter(() => this.#options.random.chance(0.5)));
     return {
@@ -125,6 +148,7 @@ export class Faults {
       corruption: () => this.#damage(this.#victim()),
       snapshot: () => this.#snapshot(this.#victim()),
       transfer: () => this.#transfer(this.#victim()),
+      membership: () => this.#membership.strike(),
     };
   }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { NodeId } from "#raft";
+import type { Membership, NodeId } from "#raft";
 import type { CallHandler } from "../../../src/lib/calls.ts";
 import { MemoryDisk } from "../../fakes/memory-disk.ts";
 import { machineId } from "../../fakes/registry-world.ts";
@@ -14,6 +14,8 @@ import { Daemon, type DaemonPorts } from "./daemon.ts";
 
 export interface HostOptions {
   readonly id: NodeId;
+  /** It was told nothing: a leader takes it in, or not. */
+  readonly isNewcomer: boolean;
   readonly time: VirtualTime;
   readonly random: () => number;
   readonly diskDelayMs: () => number;
@@ -35,6 +37,7 @@ export class Host {
   readonly id: NodeId;
   readonly machineId: string;
   readonly address: string;
+  readonly isNewcomer: boolean;
   readonly disk: MemoryDisk;
   systemd: FakeUnitManager;
   daemon: Daemon | null = null;
@@ -47,6 +50,7 @@ export class Host {
 
   constructor(options: HostOptions) {
     this.id = options.id;
+    this.isNewcomer = options.isNewcomer;
     this.machineId = machineId(options.id);
     this.address = `10.0.0.${options.id}:2380`;
     this.#options = options;
@@ -65,6 +69,10 @@ export class Host {
   }
   get leads(): boolean {
     return this.daemon?.raft.role === "leader";
+  }
+  /** As this one knows it. */
+  get membership(): Membership | null {
+    return this.daemon?.raft.status().membership ?? null;
   }
   get handlers(): ReadonlyMap<string, CallHandler> {
     return this.daemon?.handlers ?? NO_HANDLERS;
@@ -155,6 +163,10 @@ export class Host {
   transferTo(id: NodeId): void {
     if (!this.isRunning) return;
     this.daemon?.raft.transferLeader(id).catch(() => {});
+  }
+
+  async changeMembership(target: Membership): Promise<void> {
+    await this.daemon?.raft.changeMembership(target);
   }
 
   #damaged(): void {

@@ -48,6 +48,7 @@ export class Observer {
   elections = 0;
   restores = 0;
   orders = 0;
+  configurations = 0;
 
   constructor(options: ObserverOptions) {
     this.#options = options;
@@ -71,6 +72,8 @@ export class Observer {
   }
 
   configured(id: NodeId, configuration: Configuration): void {
+    this.configurations += 1;
+    this.#options.note(`membership ${id} ${JSON.stringify(configuration)}`);
     this.#guard(() => this.raft.membership(id, configuration));
   }
 

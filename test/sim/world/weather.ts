@@ -23,7 +23,10 @@ export const STRIKES = [
   "corruption",
   "snapshot",
   "transfer",
+  "membership",
 ] as const;
+
+export const FAULT_KINDS = [...STEADY_FAULTS, ...STRIKES];
 
 export type Strike = (typeof STRIKES)[number];
 export type FaultKind = (typeof STEADY_FAULTS)[number] | Strike;
@@ -42,11 +45,15 @@ export interface Weather {
   readonly slowDiskMs: number;
   /** Longest calm between two strikes. */
   readonly calmMs: number;
+  /** Hosts that nobody has told who takes part. */
+  readonly newcomers: number;
 }
 
-export function drawWeather(random: SeededRandom): Weather {
+/** @param without Kinds that are off whatever the seed says. */
+export function drawWeather(random: SeededRandom, without: ReadonlySet<FaultKind>): Weather {
   const bad = random.between(0.2, 0.8);
-  const draw = <T extends FaultKind>(kinds: readonly T[]) => kinds.filter(() => random.chance(bad));
+  const draw = <T extends FaultKind>(kinds: readonly T[]) =>
+    kinds.filter((kind) => random.chance(bad) && !without.has(kind));
   const steady = draw(STEADY_FAULTS);
   const strikes = draw(STRIKES);
   const on = new Set<FaultKind>([...steady, ...strikes]);
@@ -54,6 +61,7 @@ export function drawWeather(random: SeededRandom): Weather {
     const value = random.between(low, high);
     return on.has(kind) ? value : 0;
   };
+  const newcomers = random.pick(on.has("membership") ? [0, 1, 2, 2] : [0]);
   return {
     on,
     strikes,
@@ -67,5 +75,6 @@ export function drawWeather(random: SeededRandom): Weather {
     slowDiskChance: when("slow-disk", 0.01, 0.06),
     slowDiskMs: random.between(20, 800),
     calmMs: random.pick([600, 1500, 4000]),
+    newcomers,
   };
 }

@@ -8,7 +8,7 @@
  * @module
  */
 import { crc32 } from "node:zlib";
-import type { NodeId, RaftNodeConfig } from "#raft";
+import type { Membership, NodeId, RaftNodeConfig } from "#raft";
 import type { MachineProbe } from "../../../src/engine/index.ts";
 import type { ReplicaConfig } from "../../../src/replica/index.ts";
 import { RaftNetwork } from "../../fakes/raft-network.ts";
@@ -32,6 +32,7 @@ const FAULTS_MS = 20_000;
 const CALM_MS = 12_000;
 const QUIET_MS = 4_000;
 const CHECK_EVERY_MS = 1_000;
+const NOBODY: Membership = { voters: [], learners: [] };
 export const SEED_MS = FAULTS_MS + CALM_MS + QUIET_MS;
 
 export interface WorldResult {
@@ -40,6 +41,8 @@ export interface WorldResult {
   /** Of everything that was sent, applied, answered and decided, with its moment. */
   readonly traceHash: number;
   readonly violation: Error | null;
+  /** Which kinds this seed turned on, and how often each struck. */
+  readonly drawn: ReadonlySet<FaultKind>;
   readonly faults: ReadonlyMap<FaultKind, number>;
   readonly counts: Readonly<Record<string, number>>;
 }
@@ -47,13 +50,15 @@ export interface WorldResult {
 export type OnLine = (atMs: number, line: string) => void;
 
 export interface WorldOptions {
+  /** Sees each line of the trace. */
   readonly onLine?: OnLine | undefined;
+  readonly without?: ReadonlySet<FaultKind>;
   /** Only what production itself raises an alarm about counts, not what the checkers outside see. */
   readonly isBlind?: boolean;
 }
 
-export function simulateWorld(seed: number, onLine?: OnLine): WorldResult {
-  return new World(seed, { onLine }).run();
+export function simulateWorld(seed: number, options: WorldOptions = {}): WorldResult {
+  return new World(seed, options).run();
 }
 
 /** Whether production notices by itself that its members have parted. */
@@ -79,7 +84,7 @@ export class World {
   #messages = 0;
   #violation: Error | null = null;
 
-  constructor(seed: number, { onLine, isBlind = false }: WorldOptions = {}) {
+  constructor(seed: number, { onLine, without = new Set(), isBlind = false }: WorldOptions = {}) {
     this.#seed = seed;
     this.#isBlind = isBlind;
     this.#onLine = onLine;
@@ -87,7 +92,7 @@ export class World {
     const { time, hosts } = this;
     const note = (line: string) => this.#note(line);
     const fail = (error: Error) => this.#fail(error);
-    this.#weather = drawWeather(random);
+    this.#weather = drawWeather(random, without);
     this.observer = new Observer({ time, skew: this.#weather.skew, note, fail });
     this.#network = this.#makeNetwork();
     this.#faults = new Faults({
@@ -125,12 +130,13 @@ export class World {
     this.#runTo(SEED_MS);
     this.#guard(() => this.#clients.check());
     this.#guard(() => settle(this));
-    const { elections, restores, orders, truth, leases, fences } = this.observer;
+    const { elections, restores, orders, truth, leases, fences, configurations } = this.observer;
     return {
       seed: this.#seed,
       size: this.hosts.length,
       traceHash: this.#hash,
       violation: this.#violation,
+      drawn: this.#weather.on,
       faults: this.#faults.counts,
       counts: {
         ...this.#clients.counts,
@@ -139,6 +145,7 @@ export class World {
         elections,
         restores,
         orders,
+        configurations,
         expired: leases.expired,
         fencedStarts: fences.starts,
         compactedWatches: this.watchers.compactions,
@@ -163,9 +170,9 @@ export class World {
 
   #makeHosts(random: SeededRandom): void {
     const size = random.pick([3, 3, 3, 5]);
-    const ids = Array.from({ length: size }, (_, at) => at + 1);
+    const ids = Array.from({ length: size + this.#weather.newcomers }, (_, at) => at + 1);
     const addresses = new Map(ids.map((id) => [id, `10.0.0.${id}:2380`]));
-    const raftConfig = drawRaft(random, ids);
+    const raftConfig = drawRaft(random, ids.slice(0, size));
     const replicaConfig = drawReplica(random);
     const { time, observer, hosts } = this;
     observer.configured(0, { index: 0, membership: raftConfig.membership });
@@ -174,8 +181,10 @@ export class World {
     for (const id of ids) {
       const chance = random.fork();
       const disk = random.fork();
+      const isNewcomer = id > size;
       const host = new Host({
         id,
+        isNewcomer,
         time,
         random: () => disk.next(),
         diskDelayMs: () => this.#faults.diskDelayMs(),
@@ -185,7 +194,7 @@ export class World {
         onPowerOff: () => observer.fences.poweredOff(id),
         daemon: {
           network: this.#network,
-          raftConfig,
+          raftConfig: isNewcomer ? { ...raftConfig, membership: NOBODY } : raftConfig,
           replicaConfig,
           addresses,
           random: () => chance.next(),
