@@ -127,7 +127,11 @@ class MeasuredMember {
       },
     );
     const calls = new CallsClient({ clusterId: "bench", dial: dialPeer });
-    this.kv = new ReplicaKv({ raft: this.raft, machine: this.machine, calls, members, clock: systemClock, log });
+    const onHopeless = (error: Error) => {
+      throw error;
+    };
+    const { raft, machine } = this;
+    this.kv = new ReplicaKv({ raft, machine, calls, members, clock: systemClock, log, onHopeless });
   }
 
   async obey(order: Order): Promise<unknown> {
