@@ -45,8 +45,16 @@ function otherVersion(version: string): Bun.BunPlugin {
 
 const ROOT = `${import.meta.dir}/..`;
 
-/** Builds `folder`/flt; an earlier one is replaced when the new one is whole. */
-export async function buildExecutable(folder: string, version = VERSION): Promise<void> {
+/**
+ * Builds `folder`/flt; an earlier one is replaced when the new one is whole.
+ *
+ * @param more For tests that need another flt than this one.
+ */
+export async function buildExecutable(
+  folder: string,
+  version = VERSION,
+  ...more: readonly Bun.BunPlugin[]
+): Promise<void> {
   process.chdir(ROOT);
   await mkdir(`${folder}/next`, { recursive: true });
   const result = await Bun.build({
@@ -56,7 +64,7 @@ export async function buildExecutable(folder: string, version = VERSION): Promis
     splitting: true,
     bytecode: true,
     minify: false,
-    plugins: version === VERSION ? [STUB] : [STUB, otherVersion(version)],
+    plugins: [STUB, ...(version === VERSION ? [] : [otherVersion(version)]), ...more],
     compile: { outfile: `${folder}/next/flt`, autoloadDotenv: false, autoloadBunfig: false },
     throw: false,
   });

@@ -18,6 +18,22 @@ export async function buildNextVersion(): Promise<string> {
   return `${folder}/flt`;
 }
 
+/** One place of the tree's text, and what stands there in a build that has the bug. */
+export interface PlantedBug {
+  readonly name: string;
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+}
+
+/** The path of dist/versions/NAME/flt, built now with this bug in it. */
+export async function buildWithBug({ name, file, find, replace }: PlantedBug): Promise<string> {
+  const folder = `${ROOT}/dist/versions/${name}`;
+  const script = `${import.meta.dir}/build-with-bug.ts`;
+  await mustExec([process.execPath, script, folder, file, find, replace], { timeoutMs: PACK_MS });
+  return `${folder}/flt`;
+}
+
 /** Packs into a folder of its own; what it returns is the package's path. */
 export async function pack(folder: string, ...flags: readonly string[]): Promise<string> {
   const out = await mustExec([`${ROOT}/scripts/package`, `--output=${folder}`, ...flags], { timeoutMs: PACK_MS });
