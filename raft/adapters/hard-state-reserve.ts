@@ -9,11 +9,12 @@
  * write leaves the other one. Terms and votes only move forward, so the further of two hard states is the newer one.
  *
  * Invariants.
- * - What save() returned from is synced.
+ * - What save() returned from is synced, and so is the file's name.
  *
  * @module
  */
 import { closeSync, constants, fdatasyncSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
 import { DiskFullError } from "../driver/ports.ts";
 import type { HardState } from "../types.ts";
@@ -40,6 +41,7 @@ export class HardStateReserve {
     try {
       writeFully(this.#file, new Uint8Array(2 * SLOT_BYTES), 0);
       fsyncSync(this.#file);
+      syncDirectory(dirname(path));
     } catch (error) {
       closeSync(this.#file);
       throw codeOf(error) === "ENOSPC" ? noRoom() : error;
@@ -92,6 +94,15 @@ export function newerOf(one: HardState, other: HardState): HardState {
 function writeFully(file: number, bytes: Uint8Array, at: number): void {
   for (let done = 0; done < bytes.length; ) {
     done += writeSync(file, bytes, done, bytes.length - done, at + done);
+  }
+}
+
+function syncDirectory(path: string): void {
+  const directory = openSync(path, "r");
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
   }
 }
 
