@@ -36,6 +36,7 @@ export class SnapshotFileWriter {
   #bytes = 0;
   #unsyncedBytes = 0;
   #open = true;
+  #sealed = false;
 
   private constructor(path: string, file: FileHandle) {
     this.#path = path;
@@ -63,17 +64,15 @@ export class SnapshotFileWriter {
     await roomOrRefusal(() => this.#file.datasync());
   }
 
-  /** On disk, with its name. */
+  /** On disk, with its name. Once it failed the file is worth nothing: a second sync need not see what the first one lost. */
   async seal(): Promise<FileSize> {
+    const size = { chunks: this.#chunks, bytes: this.#bytes };
+    if (this.#sealed) return size;
     await roomOrRefusal(() => this.#file.sync());
     await this.#close();
-    const directory = await open(dirname(this.#path), "r");
-    try {
-      await directory.sync();
-    } finally {
-      await directory.close();
-    }
-    return { chunks: this.#chunks, bytes: this.#bytes };
+    await roomOrRefusal(() => syncDirectory(dirname(this.#path)));
+    this.#sealed = true;
+    return size;
   }
 
   async discard(): Promise<void> {
@@ -164,6 +163,15 @@ export class SnapshotFileReader implements AsyncIterableIterator<Uint8Array> {
 
   #corrupt(): CorruptLogError {
     return new CorruptLogError(`Read the snapshot "${this.#name}": chunk ${this.#chunk} is damaged`);
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, "r");
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
   }
 }
 

@@ -226,6 +226,10 @@ class FileSnapshotWriter implements SnapshotWriter {
     return this.file.write(chunk);
   }
 
+  async seal(): Promise<void> {
+    await this.file.seal();
+  }
+
   finish(): Promise<void> {
     return this.#finish();
   }

@@ -63,7 +63,8 @@ export interface LogStorage {
   createSnapshot(meta: SnapshotMeta): Promise<SnapshotWriter>;
   /** The latest finished snapshot's bytes, in order; null when there is none. A later finish does not disturb a reader. */
   readSnapshot(): Promise<{ readonly meta: SnapshotMeta; readonly chunks: AsyncIterable<Uint8Array> } | null>;
-  /** Installs a finished *received* snapshot: drops the whole log, sets the hard state; one transaction. */
+  /** Installs a sealed *received* snapshot: drops the whole log, sets the hard state; one transaction. After a DiskFullError
+   *  nothing has changed, and the same writer may be tried again. */
   installSnapshot(writer: SnapshotWriter, hardState: HardState): Promise<void>;
   /** Drops entries up to and including `index`; never beyond the latest snapshot. */
   compact(index: LogIndex): Promise<void>;
@@ -73,6 +74,8 @@ export interface LogStorage {
 export interface SnapshotWriter {
   readonly meta: SnapshotMeta;
   write(chunk: Uint8Array): Promise<void>;
+  /** All bytes on disk: what is left to finish(), or installSnapshot(), is to name them. Nothing is written afterwards. */
+  seal(): Promise<void>;
   /** Makes it the node's snapshot, durably. For a received one call LogStorage.installSnapshot instead. */
   finish(): Promise<void>;
   abort(): Promise<void>;

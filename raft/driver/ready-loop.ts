@@ -235,7 +235,7 @@ export class ReadyLoop implements SnapshotLoop {
     if (ready.hardState !== null) this.#hardState = ready.hardState;
     const early = this.#core.role === "leader" && ready.snapshot === null && !this.#electionStateUnsaved();
     if (early) this.#send(ready.messages);
-    if (ready.snapshot !== null) await this.#install(ready.snapshot);
+    if (ready.snapshot !== null && !(await this.#install(ready.snapshot))) return true;
     this.#writing = true;
     const persisted = await this.#persist(ready);
     this.#writing = false;
@@ -277,9 +277,14 @@ export class ReadyLoop implements SnapshotLoop {
     this.#send(this.#core.leaderMessages());
   }
 
-  async #install(meta: SnapshotMeta): Promise<void> {
+  /** @returns false when the node stopped instead. */
+  async #install(meta: SnapshotMeta): Promise<boolean> {
     const hardState = { ...this.#hardState, commit: Math.max(this.#hardState.commit, meta.index) };
-    await this.snapshots.install(meta, hardState);
+    if (!(await this.snapshots.install(meta, hardState))) {
+      // The disk holds the log of before, whose commit index must not speak of the snapshot.
+      this.#hardState = { ...this.#hardState, commit: this.#savedHardState.commit };
+      return false;
+    }
     this.#hardState = hardState;
     this.#savedHardState = hardState;
     this.#joined(meta);
@@ -288,6 +293,7 @@ export class ReadyLoop implements SnapshotLoop {
     this.#loggedFrom = meta.index;
     this.#loggedBytes = 0;
     this.#options.proposals.skippedTo(meta.index);
+    return true;
   }
 
   async #persist(ready: Ready): Promise<boolean> {

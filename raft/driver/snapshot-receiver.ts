@@ -20,21 +20,26 @@
  * @module
  */
 import type { HardState, LogIndex, Message, NodeId, SnapshotMeta } from "../types.ts";
-import type {
-  Clock,
-  IncomingSnapshot,
-  LogStorage,
-  RaftLog,
-  SnapshotPrefix,
-  SnapshotWriter,
-  StateLoader,
-  StateMachine,
-  Timer,
+import {
+  type Clock,
+  DiskFullError,
+  type IncomingSnapshot,
+  type LogStorage,
+  type RaftLog,
+  type SnapshotPrefix,
+  type SnapshotWriter,
+  type StateLoader,
+  type StateMachine,
+  type Timer,
 } from "./ports.ts";
 import { SnapshotDigest } from "./snapshot-digest.ts";
 
 /** How long the rest is waited for. It holds disk and memory as the whole would, and after this long the leader has a newer one. */
 const PREFIX_KEPT_MS = 120_000;
+
+/** How often a disk without room for a snapshot's name is asked again, and how many times before the node gives up. */
+const ROOM_RETRY_MS = 1000;
+const ROOM_RETRIES_MAX = 60;
 
 export interface ReceiverLoop {
   between(job: () => void): void;
@@ -81,6 +86,8 @@ export class SnapshotReceiver {
   #offer: Offer | null = null;
   #stopped = false;
   readonly #tasks = new Set<Promise<void>>();
+  /** Ends the wait for room on the disk. */
+  #wakeRoom: () => void = () => {};
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
@@ -122,23 +129,52 @@ export class SnapshotReceiver {
     this.#offer = null;
   }
 
-  /** The loop's duty for Ready.snapshot: disk, then machine. */
-  async install(wanted: SnapshotMeta, hardState: HardState): Promise<void> {
-    const { storage, log } = this.#options;
+  /** The loop's duty for Ready.snapshot: disk, then machine. @returns false when the node stops before there was room for it. */
+  async install(wanted: SnapshotMeta, hardState: HardState): Promise<boolean> {
+    const { log } = this.#options;
     const offer = this.#offer;
     if (offer === null || offer.meta.index !== wanted.index || offer.meta.term !== wanted.term) {
       throw new Error(`Install snapshot ${wanted.index}: its bytes are not here`);
     }
     this.#offer = null;
     try {
-      await storage.installSnapshot(offer.writer, hardState);
+      if (!(await this.#nameWithRoom(offer.writer, hardState))) {
+        offer.fail(new Error("Take a snapshot from a peer: this node is stopping"));
+        return false;
+      }
       offer.replaceState();
       log.info("Installed a snapshot from the leader", { index: wanted.index, term: wanted.term });
       offer.decide(true);
+      return true;
     } catch (error) {
-      offer.fail(error instanceof Error ? error : new Error(String(error)));
+      offer.fail(asError(error));
       throw error;
     }
+  }
+
+  /**
+   * The core has given up its log for this snapshot, so a full disk leaves nothing but to wait for room: some pages for the name, the
+   * bytes are there. Not for ever: what comes in meanwhile piles up.
+   */
+  async #nameWithRoom(writer: SnapshotWriter, hardState: HardState): Promise<boolean> {
+    const { storage, clock, log } = this.#options;
+    for (let tries = 1; !this.#stopped; tries++) {
+      try {
+        await storage.installSnapshot(writer, hardState);
+        return true;
+      } catch (error) {
+        if (!(error instanceof DiskFullError) || tries > ROOM_RETRIES_MAX) throw error;
+        if (tries === 1) log.error("Installing a snapshot from the leader waits: the disk is full");
+      }
+      await new Promise<void>((resolve) => {
+        const retry = clock.after(ROOM_RETRY_MS, resolve);
+        this.#wakeRoom = () => {
+          retry.cancel();
+          resolve();
+        };
+      });
+    }
+    return false;
   }
 
   /** Resolves when nothing runs any more. Stop the transport first: it ends the streams. */
@@ -146,6 +182,7 @@ export class SnapshotReceiver {
     this.#stopped = true;
     this.#offer?.fail(new Error("Take a snapshot from a peer: this node is stopping"));
     this.#offer = null;
+    this.#wakeRoom();
     await Promise.all(this.#tasks);
     await this.dropPrefix();
   }
@@ -165,6 +202,8 @@ export class SnapshotReceiver {
       await this.#takeAll(arrival, incoming);
       try {
         const replaceState = this.#checked(arrival, incoming.digest());
+        // Megabytes are synced beside the loop, and a disk without room for them refuses before the core gives up its log.
+        await this.#onDisk(arrival.writer.seal());
         if (!(await this.#offerToCore(message, arrival, replaceState))) await arrival.writer.abort();
       } catch (error) {
         await arrival.writer.abort();
@@ -192,7 +231,7 @@ export class SnapshotReceiver {
       return prefix;
     }
     await this.dropPrefix();
-    const writer = await storage.createSnapshot(meta);
+    const writer = await this.#onDisk(storage.createSnapshot(meta));
     return { meta, writer, loader: machine.load(), digest: new SnapshotDigest(), unreadable: null };
   }
 
@@ -205,7 +244,8 @@ export class SnapshotReceiver {
         const { done, value } = await iterator.next();
         if (done) return;
         isOurs = true;
-        await take(arrival, value);
+        load(arrival, value);
+        await this.#onDisk(arrival.writer.write(value));
         isOurs = false;
       }
     } catch (error) {
@@ -241,7 +281,17 @@ export class SnapshotReceiver {
       return arrival.loader.finish();
     } catch (error) {
       // It is what the leader has: this program cannot follow it, now or later.
-      this.#options.loop.fatal(error instanceof Error ? error : new Error(String(error)));
+      this.#options.loop.fatal(asError(error));
+      throw error;
+    }
+  }
+
+  /** A failure of the disk that is no refusal ends the node, here as everywhere. */
+  async #onDisk<T>(access: Promise<T>): Promise<T> {
+    try {
+      return await access;
+    } catch (error) {
+      if (!(error instanceof DiskFullError)) this.#options.loop.fatal(asError(error));
       throw error;
     }
   }
@@ -255,12 +305,15 @@ export class SnapshotReceiver {
   }
 }
 
-async function take(arrival: Arrival, chunk: Uint8Array): Promise<void> {
+function load(arrival: Arrival, chunk: Uint8Array): void {
   try {
     if (arrival.unreadable === null) arrival.loader.write(chunk);
   } catch (error) {
-    arrival.unreadable = error instanceof Error ? error : new Error(String(error));
+    arrival.unreadable = asError(error);
   }
   arrival.digest.add(chunk);
-  await arrival.writer.write(chunk);
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }

@@ -20,6 +20,62 @@ test("a follower that missed more than the log holds gets a snapshot", async () 
   expect(disk(first.id).snapshot).not.toBeNull();
 });
 
+/** The first follower is about to install a snapshot, and there is no room left to name it. */
+async function roomForBytesAlone() {
+  const world = await three({ snapshotLogEntries: 10, trailingEntries: 2 });
+  const { clock, leader, first, block, disk } = world;
+  block((from, to) => from === first.id || to === first.id);
+  for (let i = 0; i < 40; i++) {
+    const proposed = leader.propose(bytes(`${i}`));
+    await clock.advance(30);
+    await proposed;
+  }
+  disk(first.id).nameless = true;
+  block(() => false);
+  await clock.advance(1500);
+  return world;
+}
+
+test("a follower without room for a snapshot's name waits until there is some, and does not end", async () => {
+  const { clock, leader, first, items, disk, fatal } = await roomForBytesAlone();
+  await clock.advance(4000);
+  expect(items(first.id)).toEqual([]);
+  disk(first.id).nameless = false;
+  await clock.advance(2000);
+  expect(items(first.id)).toEqual(items(leader.id));
+  expect(fatal).toEqual([]);
+});
+
+test("a node that stops while a snapshot waits for room comes back with the log it had, and takes the snapshot then", async () => {
+  const { clock, leader, first, items, disk, fatal, boot } = await roomForBytesAlone();
+  const before = disk(first.id).entries;
+  const stopped = first.stop();
+  await clock.advance(10);
+  await stopped;
+  expect(disk(first.id).entries).toEqual(before);
+  expect(disk(first.id).hardState.commit).toBeLessThanOrEqual(before.at(-1)?.index ?? 0);
+  disk(first.id).nameless = false;
+  await boot(first.id);
+  await clock.advance(4000);
+  expect(items(first.id)).toEqual(items(leader.id));
+  expect(fatal).toEqual([]);
+});
+
+test("a disk that fails under a snapshot that comes in ends the node", async () => {
+  const { clock, leader, first, block, disk, fatal } = await three({ snapshotLogEntries: 10, trailingEntries: 2 });
+  block((from, to) => from === first.id || to === first.id);
+  for (let i = 0; i < 40; i++) {
+    const proposed = leader.propose(bytes(`${i}`));
+    await clock.advance(30);
+    await proposed;
+  }
+  const failure = Object.assign(new Error("EIO: i/o error, write"), { code: "EIO" });
+  disk(first.id).failing = failure;
+  block(() => false);
+  await clock.advance(1500);
+  expect(fatal).toEqual([failure]);
+});
+
 test("snapshotNow() drops the log, and a restart comes back from the snapshot", async () => {
   const world = cluster(1, { trailingEntries: 0 });
   const node = await world.boot(1);

@@ -180,9 +180,10 @@ export class Snapshots {
   }
 
   /** The receiver's side of the loop's duties. */
-  async install(wanted: SnapshotMeta, hardState: HardState): Promise<void> {
-    await this.receiver.install(wanted, hardState);
-    this.#index = wanted.index;
+  async install(wanted: SnapshotMeta, hardState: HardState): Promise<boolean> {
+    const isInstalled = await this.receiver.install(wanted, hardState);
+    if (isInstalled) this.#index = wanted.index;
+    return isInstalled;
   }
 
   async #clearTheWay(): Promise<void> {

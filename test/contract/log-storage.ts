@@ -144,6 +144,8 @@ export function logStorageContract(name: string, make: () => Promise<LogStorageF
       await append(run(1, 20, 1), hard(1));
       const meta = { index: 100, term: 5, membership };
       const writer = await write(storage, meta, ["state"]);
+      await writer.seal();
+      expect(await read(storage)).toBeNull();
       await storage.installSnapshot(writer, hard(6, 0, 100));
       const loaded = await reopen();
       expect(loaded).toEqual({ hardState: hard(6, 0, 100), snapshot: meta, entries: [] });

@@ -41,6 +41,10 @@ interface PendingWrite {
 export class MemoryDisk {
   /** No room for entries and snapshots; hard state always fits. */
   full = false;
+  /** No room for a snapshot's name, though there was some for its bytes. */
+  nameless = false;
+  /** What the next writes fail with: the disk is broken. */
+  failing: Error | null = null;
   hardState: HardState = { term: 0, vote: 0, commit: 0 };
   entries: readonly Entry[] = [];
   snapshot: StoredSnapshot | null = null;
@@ -89,12 +93,13 @@ export class MemoryDisk {
     if (this.#corrupt) throw new CorruptLogError("Read the log: a checksum is wrong");
   }
 
-  async write(life: number, takesRoom: boolean, commit: () => void): Promise<void> {
+  async write(life: number, takes: "room" | "name" | "nothing", commit: () => void): Promise<void> {
     if (!this.isAlive(life)) return forever();
-    if (takesRoom && this.full) {
+    if ((takes !== "nothing" && this.full) || (takes === "name" && this.nameless)) {
       await this.#options.delay?.();
       throw new DiskFullError("Write to the log: no room");
     }
+    if (this.failing !== null) throw this.failing;
     const write: PendingWrite = { commit };
     this.#pending.push(write);
     await this.#options.delay?.();
@@ -127,7 +132,7 @@ class MemoryLog implements LogStorage {
   }
 
   append(batch: LogBatch): Promise<void> {
-    return this.#disk.write(this.#life, batch.entries.length > 0, () => {
+    return this.#disk.write(this.#life, batch.entries.length > 0 ? "room" : "nothing", () => {
       if (batch.hardState !== null) this.#disk.hardState = batch.hardState;
       const first = batch.entries[0];
       if (first === undefined) return;
@@ -137,7 +142,7 @@ class MemoryLog implements LogStorage {
 
   async createSnapshot(meta: SnapshotMeta): Promise<SnapshotWriter> {
     // A new file takes its time, too, and the log goes on meanwhile.
-    await this.#disk.write(this.#life, true, () => {});
+    await this.#disk.write(this.#life, "room", () => {});
     if (this.#writer !== null) throw new Error("Create a snapshot: another one is being written");
     const writer = new MemorySnapshotWriter(this.#disk, this.#life, meta, () => {
       if (this.#writer === writer) this.#writer = null;
@@ -163,7 +168,7 @@ class MemoryLog implements LogStorage {
 
   compact(index: number): Promise<void> {
     const limit = Math.min(index, this.#disk.snapshot?.meta.index ?? 0);
-    return this.#disk.write(this.#life, false, () => {
+    return this.#disk.write(this.#life, "nothing", () => {
       this.#disk.entries = this.#disk.entries.filter((entry) => entry.index > limit);
     });
   }
@@ -186,17 +191,20 @@ class MemorySnapshotWriter implements SnapshotWriter {
   }
 
   write(chunk: Uint8Array): Promise<void> {
-    return this.#disk.write(this.#life, true, () => {
+    return this.#disk.write(this.#life, "room", () => {
       this.#chunks.push(chunk.slice());
     });
   }
+
+  /** Chunks are durable as they come. */
+  async seal(): Promise<void> {}
 
   finish(): Promise<void> {
     return this.install(() => {});
   }
 
   async install(alsoCommit: () => void): Promise<void> {
-    await this.#disk.write(this.#life, false, () => {
+    await this.#disk.write(this.#life, "name", () => {
       this.#disk.snapshot = { meta: this.meta, chunks: this.#chunks };
       alsoCommit();
     });
