@@ -20,7 +20,7 @@ import { VERSION } from "../src/lib/version.ts";
 /** dbus-next asks for them: usocket only to pass file descriptors or for abstract sockets, x11 only to find a session bus. */
 const NEVER_LOADED = /^(usocket|x11)$/;
 
-const STUB: Bun.BunPlugin = {
+export const STUB: Bun.BunPlugin = {
   name: "refuse-optional-modules",
   setup(build) {
     build.onResolve({ filter: NEVER_LOADED }, (args) => ({ path: args.path, namespace: "refused" }));

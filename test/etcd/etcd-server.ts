@@ -163,7 +163,7 @@ function saysReady(child: Bun.Subprocess<"ignore", "ignore", "pipe">): Promise<v
 }
 
 /** Ports that nobody listens on. Another process may take one before etcd does; then etcd says so. */
-async function freePorts(count: number): Promise<readonly number[]> {
+export async function freePorts(count: number): Promise<readonly number[]> {
   const listeners = Array.from({ length: count }, () => createServer());
   const ports = await Promise.all(
     listeners.map(
