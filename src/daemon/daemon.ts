@@ -12,6 +12,7 @@
  *
  * @module
  */
+import { RAFT_DEFAULTS } from "#raft";
 import { Agent } from "../agent/index.ts";
 import type { SystemdScope } from "../agent/systemd/index.ts";
 import { createFleetApi } from "../api/fleet/index.ts";
@@ -26,6 +27,7 @@ import type { MachineId } from "../model/machine.ts";
 import { systemClock } from "../platform/clock.ts";
 import { defaultAddress } from "../platform/host-facts.ts";
 import type { InheritedSocket } from "../platform/inherited-sockets.ts";
+import { LoopLag } from "../platform/loop-lag.ts";
 import { probeHost } from "../platform/machine-probe.ts";
 import { PrometheusMetrics } from "../platform/metrics.ts";
 import {
@@ -53,6 +55,9 @@ import { MachineProbes, witnessHandlers } from "./witness.ts";
 
 /** How long units may take to stop when they are handed over: with leaving and closing it fits examples/flt.service's TimeoutStopSec (45 s). */
 const HAND_OVER_MS = 30_000;
+
+/** Half of raft's election timeout, on an etcd too: what the other members would take for the end of a leader, twice as long. */
+const LAG_WARNING_MS = RAFT_DEFAULTS.electionTimeoutMs / 2;
 
 /** Requests at the start wait as long for the registry; below the client's own time-out (3 s), so that it hears why it is refused. */
 const START_PATIENCE_MS = 2000;
@@ -89,6 +94,7 @@ export class Daemon {
   readonly #metrics: PrometheusMetrics;
   readonly #engineMetrics: EngineMetrics;
   readonly #leadsSince: Gauge;
+  readonly #lag: LoopLag;
   readonly #kv: MeasuredKv;
   readonly #keys: Keys;
   readonly #view: RegistryView;
@@ -106,6 +112,8 @@ export class Daemon {
     this.#metrics = new PrometheusMetrics(log);
     this.#engineMetrics = new EngineMetrics(this.#metrics);
     this.#leadsSince = leaderStartTime(this.#metrics);
+    this.#lag = new LoopLag({ clock: systemClock, log, warnAboveMs: LAG_WARNING_MS });
+    this.#lag.measure(this.#metrics);
     const kv = new MeasuredKv(parts.store.kv, this.#metrics, systemClock);
     this.#kv = kv;
     this.#keys = new Keys(config.etcdKeyPrefix);
@@ -138,6 +146,7 @@ export class Daemon {
   async start(): Promise<void> {
     const { log, inherited, scope } = this.#options;
     const { store } = this.#parts;
+    this.#lag.start();
     const current = () => this.#config;
     const inspector = systemInspector(scope, this.#config.unitsDirectory);
     const addressOf = (id: MachineId) => this.#view.address(id) ?? "";
@@ -221,6 +230,7 @@ export class Daemon {
     await this.#step("the view", () => this.#view.stop());
     await this.#step("the store", () => store.stop());
     await this.#step("the connection to systemd", () => units.close());
+    this.#lag.stop();
     await this.#step("the hold on the units directory", () => lock.release());
   }
 

@@ -80,7 +80,10 @@ hostSuite("fleet's API at work", { hosts: 1 }, (suite) => {
         ["flt_raft_tick_age_seconds", "gauge"],
         ["flt_api_requests_total", "counter"],
         ["flt_store_revision", "gauge"],
+        ["flt_store_divergent", "gauge"],
         ["flt_event_loop_delay_seconds", "gauge"],
+        ["flt_event_loop_lag_seconds", "histogram"],
+        ["flt_event_loop_lag_max_seconds", "gauge"],
       ]) {
         expect(text).toContain(`# TYPE ${name} ${type}\n`);
       }
