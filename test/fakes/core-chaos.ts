@@ -2,7 +2,8 @@
  * A cluster of cores that lives dangerously: everything that may go wrong does, by the draw of one seed.
  *
  * Idea. Each step one thing happens: a message arrives, twice, late or never; a clock ticks; a node does the next duty of
- * its Ready, so that crashes fall between any two of them; somebody proposes, reads, campaigns, compacts; a link breaks.
+ * its Ready, so that crashes fall between any two of them; somebody proposes, reads, campaigns, compacts, changes who takes part; a
+ * link breaks.
  * After each the checks look on from outside. `seed` alone decides the run, so a failing one can be replayed.
  *
  * Checks (thesis figure 3.2): election safety, log matching, leader completeness, state machine safety; and that a read is
@@ -10,7 +11,8 @@
  *
  * @module
  */
-import type { Entry, LogIndex, Message, NodeId, Ready, Term } from "../../raft/types.ts";
+import { membershipOf } from "../../raft/core/config-entry.ts";
+import type { Configuration, Entry, LogIndex, Membership, Message, NodeId, Ready, Term } from "../../raft/types.ts";
 import { CoreCluster, type CoreNode, decode, encode } from "./core-cluster.ts";
 
 interface Work {
@@ -49,27 +51,40 @@ export class CoreChaos {
   readonly #reads = new Map<number, LogIndex>();
   readonly #actions: readonly Action[];
   #lastCommitted: LogIndex = 0;
+  /** The newest that anybody applied. */
+  #configuration: Configuration;
   #counter = 0;
   /** How often each thing was seen, to know that the run was worth something. */
-  readonly seen = { leaders: 0, committed: 0, snapshots: 0, restarts: 0, reads: 0, fullDisks: 0 };
+  readonly seen = {
+    leaders: 0,
+    committed: 0,
+    snapshots: 0,
+    restarts: 0,
+    reads: 0,
+    fullDisks: 0,
+    /** Changes of membership that were applied; joint ones count once. */
+    simpleChanges: 0,
+    jointChanges: 0,
+  };
 
-  constructor(seed: number, size: number, learners = 0) {
+  /** @param spares Nodes that are no members at first. */
+  constructor(seed: number, size: number, learners = 0, spares = 0) {
     this.#random = randomOf(seed);
-    const ids = Array.from({ length: size + learners }, (_, i) => i + 1);
-    this.cluster = new CoreCluster(
-      { voters: ids.slice(0, size), learners: ids.slice(size) },
-      {
-        electionTicks: 8,
-        electionJitterTicks: 8,
-        heartbeatTicks: 2,
-        maxAppendBytes: 12,
-        maxInflightMessages: 3,
-        maxInflightBytes: 24,
-        maxCommittedBytes: 16,
-        maxUncommittedBytes: 60,
-        random: this.#random,
-      },
-    );
+    const ids = Array.from({ length: size + learners + spares }, (_, i) => i + 1);
+    const founders: Membership = { voters: ids.slice(0, size), learners: ids.slice(size, size + learners) };
+    this.cluster = new CoreCluster(founders, {
+      electionTicks: 8,
+      electionJitterTicks: 8,
+      heartbeatTicks: 2,
+      maxAppendBytes: 12,
+      maxInflightMessages: 3,
+      maxInflightBytes: 24,
+      maxCommittedBytes: 16,
+      maxUncommittedBytes: 60,
+      random: this.#random,
+    });
+    this.#configuration = { index: 0, membership: founders };
+    for (const id of ids.slice(size + learners)) this.cluster.add(id, founders, this.cluster.options);
     this.#actions = this.#drawActions();
   }
 
@@ -90,6 +105,7 @@ export class CoreChaos {
       { weight: 4, run: () => void this.#any().core.transferLeader(this.#any().id) },
       { weight: 4, run: () => this.#any().core.unreachable(this.#any().id) },
       { weight: 2, run: () => this.#any().core.suspect() },
+      { weight: 25, run: () => this.#changeMembership(this.#any()) },
       { weight: 4, run: () => this.#crash(this.#any()) },
       { weight: 1, run: () => this.cluster.isolate([this.#any().id]) },
       { weight: 2, run: () => this.cluster.cut.add(`${this.#any().id}->${this.#any().id}`) },
@@ -117,14 +133,16 @@ export class CoreChaos {
     this.cluster.heal();
     for (const node of this.cluster.nodes.values()) while (this.#work.has(node.id)) this.#labour(node);
     const last = `last${this.#counter++}`;
-    const hasLast = () => [...this.cluster.nodes.values()].every((node) => node.applied.at(-1) === last);
-    let isProposed = false;
+    let proposedIn: Term = 0;
+    const hasLast = () => proposedIn > 0 && this.#members().every((node) => node.applied.at(-1) === last);
     for (let tick = 0; tick < 200 && !hasLast(); tick++) {
       for (const node of this.cluster.nodes.values()) node.core.tick();
       this.#settle();
       const [leader] = this.cluster.leaders();
-      if (leader === undefined || isProposed) continue;
-      isProposed = this.cluster.core(leader).propose(encode(last)).kind === "appended";
+      if (leader === undefined) continue;
+      const { core } = this.cluster.node(leader);
+      // A change that ends may end the term of its leader with it: then the next one is asked.
+      if (core.term > proposedIn && core.propose(encode(last)).kind === "appended") proposedIn = core.term;
     }
     if (!hasLast()) throw new Error(`No recovery: ${this.#describe()}`);
   }
@@ -145,6 +163,37 @@ export class CoreChaos {
       if (isQuiet) return;
     }
     throw new Error(`The cluster does not come to rest: ${this.#describe()}`);
+  }
+
+  #members(): readonly CoreNode[] {
+    const { voters, learners } = this.#configuration.membership;
+    return [...voters, ...learners].map((id) => this.cluster.node(id));
+  }
+
+  /** A voter or a learner comes, goes or changes its place; or all places are drawn anew, which takes a joint membership. */
+  #changeMembership(node: CoreNode): void {
+    if (node.core.role !== "leader") return;
+    const places = new Map<NodeId, number>();
+    const { voters, learners } = node.core.membership;
+    const isRedrawn = this.#random() < 0.6;
+    for (const id of this.cluster.nodes.keys()) {
+      const place = voters.includes(id) ? 0 : learners.includes(id) ? 1 : 2;
+      // Whoever is nobody becomes a learner first: anything else is refused.
+      const another = place === 2 ? 1 : Math.floor(this.#random() * 3);
+      places.set(id, isRedrawn && this.#random() < 0.6 ? another : place);
+    }
+    if (!isRedrawn) places.set(this.#any().id, Math.floor(this.#random() * 3));
+    const at = (place: number) => [...places.keys()].filter((id) => places.get(id) === place);
+    node.core.changeMembership({ voters: at(0), learners: at(1) });
+  }
+
+  #configured(entry: Entry): void {
+    if (entry.index <= this.#configuration.index) return;
+    const membership = membershipOf(entry);
+    const endsJoint = this.#configuration.membership.outgoing !== undefined;
+    if (membership.outgoing !== undefined) this.seen.jointChanges++;
+    else if (!endsJoint) this.seen.simpleChanges++;
+    this.#configuration = { index: entry.index, membership };
   }
 
   #any(): CoreNode {
@@ -247,6 +296,7 @@ export class CoreChaos {
       this.#committed.set(entry.index, entry.term);
       this.#lastCommitted = Math.max(this.#lastCommitted, entry.index);
       this.seen.committed++;
+      if (entry.kind === "config") this.#configured(entry);
     }
     for (const { context, index } of ready.readStates) {
       const floor = this.#reads.get(context);
