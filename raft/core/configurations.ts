@@ -39,6 +39,11 @@ export class Configurations {
     return this.#at(at);
   }
 
+  /** The same, and all that came later. */
+  from(index: LogIndex): readonly Configuration[] {
+    return this.#known.slice(this.#known.indexOf(this.upTo(index)));
+  }
+
   appended(entry: Entry): void {
     if (entry.kind === "config") this.#known.push({ index: entry.index, membership: membershipOf(entry) });
   }

@@ -89,9 +89,10 @@ export class RaftLog {
   get configuration(): Configuration {
     return this.#configurations.latest;
   }
-  /** The newest membership that can not be taken back any more. */
-  get committedConfiguration(): Configuration {
-    return this.#configurations.upTo(this.#commit);
+  /** Those of which one is the newest that is committed. More than one, since what this node knows of the commit index may be old:
+   *  it is a hint, and a crash can take it back. */
+  get possiblyCommittedConfigurations(): readonly Configuration[] {
+    return this.#configurations.from(this.#commit);
   }
 
   /** Whether appends have to wait: a Ready never carries a snapshot together with entries behind it. */

@@ -53,9 +53,9 @@ export class SharedState {
   /** Whether this node may stand for election. One that is being removed may, until that is committed: its log may be the only
    *  one that can win (thesis 4.2.2 and figure 4.6). Its own vote counts only where it is a voter. */
   get electable(): boolean {
-    if (this.members.isVoter(this.id)) return true;
-    const { voters, outgoing } = this.log.committedConfiguration.membership;
-    return voters.includes(this.id) || outgoing?.includes(this.id) === true;
+    return this.log.possiblyCommittedConfigurations.some(
+      ({ membership: { voters, outgoing } }) => voters.includes(this.id) || outgoing?.includes(this.id) === true,
+    );
   }
 
   send(to: NodeId, body: Body, term: Term = this.term): void {
