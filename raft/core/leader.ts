@@ -166,6 +166,11 @@ export class Leader {
     if (heir !== undefined) this.#state.send(heir, { kind: "timeout-now" });
   }
 
+  /** Where the log can be cut without making a follower that is alive need a snapshot. */
+  neededBehind(): LogIndex {
+    return this.#replication.neededBehind();
+  }
+
   /** Puts everything that is due into the outbox. */
   flush(): void {
     const { log, term } = this.#state;

@@ -68,6 +68,12 @@ export class Progress {
     return this.recentlyActive || this.#wasActive;
   }
 
+  /** The last index that it has, or will have with the snapshot that is on its way. */
+  get neededBehind(): LogIndex {
+    if (this.mode === "snapshot") return Math.max(this.match, this.pendingSnapshot);
+    return this.mode === "probe" ? this.next - 1 : this.match;
+  }
+
   becomeProbe(): void {
     const fromSnapshot = this.mode === "snapshot" ? this.pendingSnapshot : 0;
     this.#enter("probe");

@@ -94,6 +94,10 @@ export class RaftCore {
   get entryBytes(): number {
     return this.#log.entryBytes;
   }
+  /** Followers that are alive need entries only behind this one; the last one while this node does not lead. */
+  get neededBehind(): LogIndex {
+    return this.#roles.leadership?.neededBehind() ?? this.#log.lastIndex;
+  }
   /** A received snapshot that was accepted by step() and is not advanced yet; null also when step() did not want it. */
   get pendingSnapshot(): SnapshotMeta | null {
     return this.#log.pendingSnapshot;

@@ -103,6 +103,15 @@ export class Replication {
     for (const progress of this.#progress.values()) progress.forgetActivity();
   }
 
+  /** Nobody who is alive needs entries at or below this one, but for those who are sent a snapshot of it. */
+  neededBehind(): LogIndex {
+    let index = this.#state.log.lastIndex;
+    for (const progress of this.#progress.values()) {
+      if (progress.isAlive) index = Math.min(index, progress.neededBehind);
+    }
+    return index;
+  }
+
   flush(): void {
     for (const [peer, progress] of this.#progress) this.#flushTo(peer, progress);
   }

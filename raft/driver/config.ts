@@ -31,6 +31,10 @@ export interface RaftNodeConfig {
   readonly snapshotLogEntries?: number;
   /** Kept in memory behind a snapshot, so that a follower that missed a few seconds needs no snapshot. */
   readonly trailingEntries?: number;
+  /** Kept in memory on top for a follower that is alive and needs it, or will when the snapshot that is sent to it is there: what a
+   *  busy cluster writes in the ten seconds that 200 MB may take. */
+  readonly laggardLogBytes?: number;
+  readonly laggardLogEntries?: number;
   /** One command. etcd's clients send at most 1.5 MiB. */
   readonly maxEntryBytes?: number;
   /** One append message: fills a gigabit link for 8 ms, so that a heartbeat waits no longer than that behind it. */
@@ -57,6 +61,8 @@ export const RAFT_DEFAULTS = {
   snapshotLogBytes: 16 * MIB,
   snapshotLogEntries: 50_000,
   trailingEntries: 5000,
+  laggardLogBytes: 64 * MIB,
+  laggardLogEntries: 200_000,
   maxEntryBytes: 2 * MIB,
   maxAppendBytes: MIB,
   maxInflightMessages: 256,

@@ -45,8 +45,10 @@ export type DropReason =
   | "deadline"
   /** The caller's signal was aborted before anything was appended. */
   | "aborted"
-  /** A snapshot could not be taken now. */
-  | "snapshot"
+  /** A snapshot from the leader is being received, which makes one taken here useless; try again later. */
+  | "receiving"
+  /** A newcomer was not told yet who takes part, and a snapshot has to say so; try again later. */
+  | "unknown-membership"
   /** The node is not started, or is stopping. */
   | "stopped";
 
@@ -72,6 +74,18 @@ export function proposeRefusal(reason: Extract<ProposeResult, { kind: "refused" 
       return new DroppedError(reason, "Propose: leadership is being handed over, try again in a moment");
   }
 }
+
+/** Why no snapshot was taken. */
+export function snapshotRefusal(reason: "disk-full" | "receiving" | "stopped" | "unknown-membership"): DroppedError {
+  return new DroppedError(reason, `Take a snapshot: ${NO_SNAPSHOT_BECAUSE[reason]}`);
+}
+
+const NO_SNAPSHOT_BECAUSE = {
+  "disk-full": "the disk is full, make room for the data directory",
+  receiving: "one from the leader is being received, try again when it is there",
+  stopped: "this node is stopping",
+  "unknown-membership": "this node was not told yet who takes part, try again when it was",
+} as const;
 
 type Refused = Extract<ChangeResult, { kind: "refused" }>;
 

@@ -12,12 +12,13 @@
  *
  * @module
  */
+import { assert } from "../assert.ts";
 import { RaftCore } from "../core/raft-core.ts";
 import type { Configuration, SnapshotMeta, SoftState } from "../types.ts";
 import { type LogIndex, type Membership, type Message, NO_NODE, type NodeId, type Role, type Term } from "../types.ts";
 import { Changes } from "./changes.ts";
 import { coreConfigOf, type RaftNodeConfig, type ResolvedConfig, resolveConfig } from "./config.ts";
-import { changeRefusal, DroppedError, proposeRefusal } from "./errors.ts";
+import { changeRefusal, DroppedError, proposeRefusal, snapshotRefusal } from "./errors.ts";
 import type { Clock, LogStorage, RaftLog, StateMachine, Transport } from "./ports.ts";
 import { Proposals } from "./proposals.ts";
 import { Reads } from "./reads.ts";
@@ -253,14 +254,12 @@ export class RaftNode {
   async snapshotNow(): Promise<void> {
     const { loop } = this.#running("Take a snapshot");
     const present = loop.applied;
-    // One that was under way already may stand for less.
-    while (loop.snapshots.index < present) {
-      if (await loop.snapshots.take()) continue;
-      throw new DroppedError(
-        "snapshot",
-        "Take a snapshot: another one is in the way, or the disk is full; see the log",
-      );
+    // One that was under way already may stand for less; whichever follows it was begun after this call.
+    for (let round = 0; round < 2 && loop.snapshots.index < present; round++) {
+      const outcome = await loop.snapshots.take();
+      if (outcome !== "taken") throw snapshotRefusal(outcome);
     }
+    assert(loop.snapshots.index >= present, `the second snapshot stands for ${present}, which was applied before it`);
   }
 
   /** Ends everything and settles every pending call. The storage stays open: who opened it closes it. */

@@ -187,9 +187,13 @@ export class ReadyLoop implements SnapshotLoop {
   }
 
   taken(meta: SnapshotMeta): void {
-    const { trailingEntries, snapshotLogBytes } = this.#options.config;
-    this.#core.compact(Math.max(0, meta.index - trailingEntries), meta);
-    if (this.#core.entryBytes > snapshotLogBytes) this.#core.compact(meta.index, meta);
+    const { trailingEntries, snapshotLogBytes, laggardLogBytes, laggardLogEntries } = this.#options.config;
+    const needed = Math.min(meta.index, this.#core.neededBehind);
+    this.#core.compact(Math.max(0, Math.min(meta.index - trailingEntries, needed)), meta);
+    // Whoever is just being sent a snapshot would need the next one at once without what comes behind it, and so on for ever.
+    if (this.#core.entryBytes > snapshotLogBytes) this.#core.compact(needed, meta);
+    const isTooMuch = this.#core.entryBytes > snapshotLogBytes + laggardLogBytes;
+    if (isTooMuch || meta.index - needed > laggardLogEntries) this.#core.compact(meta.index, meta);
   }
 
   sent(to: NodeId, ok: boolean): void {

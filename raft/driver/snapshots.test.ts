@@ -1,6 +1,6 @@
 /** Snapshots as the driver takes, sends and installs them, on a virtual clock. */
 import { expect, test } from "bun:test";
-import { bytes, cluster, three } from "../../test/fakes/raft-nodes.ts";
+import { bytes, cluster, outcome, three } from "../../test/fakes/raft-nodes.ts";
 
 test("a follower that missed more than the log holds gets a snapshot", async () => {
   const world = await three({ snapshotLogEntries: 10, trailingEntries: 2 });
@@ -91,6 +91,66 @@ test("snapshotNow() drops the log, and a restart comes back from the snapshot", 
   const again = await world.boot(1);
   expect(world.items(1)).toEqual(["a", "b", "c"]);
   expect(again.applied).toBe(node.applied);
+});
+
+test("snapshotNow() stands for what was applied before the call, also when one was under way", async () => {
+  const world = cluster(1, { trailingEntries: 0 });
+  const node = await world.boot(1);
+  await world.clock.advance(100);
+  const write = async (count: number) => {
+    const all = Array.from({ length: count }, () => node.propose(bytes("x")));
+    await world.clock.advance(10);
+    await Promise.all(all);
+  };
+  await write(20);
+  const first = node.snapshotNow();
+  await world.clock.advance(10);
+  await write(1);
+  expect(node.status().snapshotIndex).toBe(0);
+  const present = node.applied;
+  const second = node.snapshotNow();
+  await write(1);
+  await world.clock.advance(200);
+  await Promise.all([first, second]);
+  expect(node.status().snapshotIndex).toBeGreaterThanOrEqual(present);
+});
+
+test("snapshotNow() says why there is none", async () => {
+  const world = cluster(1);
+  const node = await world.boot(1);
+  await world.clock.advance(100);
+  world.disk(1).full = true;
+  const onFullDisk = outcome(node.snapshotNow());
+  await world.clock.advance(100);
+  expect(await onFullDisk).toMatchObject({ reason: "disk-full", message: expect.stringContaining("make room") });
+  world.disk(1).full = false;
+  const interrupted = outcome(node.snapshotNow());
+  await world.clock.advance(1);
+  const stopped = node.stop();
+  await world.clock.advance(100);
+  await stopped;
+  expect(await interrupted).toMatchObject({ reason: "stopped" });
+});
+
+test("a busy leader brings a laggard up with one snapshot, however many it takes itself meanwhile", async () => {
+  const world = await three({ snapshotLogEntries: 10, trailingEntries: 0 });
+  const { clock, leader, first, block, items, machine } = world;
+  const write = async (count: number) => {
+    for (let i = 0; i < count; i++) {
+      const proposed = leader.propose(bytes("x"));
+      await clock.advance(10);
+      await proposed;
+    }
+  };
+  block((from, to) => from === first.id || to === first.id);
+  await write(300);
+  block(() => false);
+  while (machine(first.id).loads === 0) await write(1);
+  const begun = leader.status().snapshotIndex;
+  await write(200);
+  expect(leader.status().snapshotIndex).toBeGreaterThan(begun + 20);
+  expect(items(first.id).length).toBeGreaterThan(480);
+  expect(machine(first.id).loads).toBe(1);
 });
 
 /** The first follower lacks what a snapshot of 40 chunks holds, and has read some of it when the link goes down. */

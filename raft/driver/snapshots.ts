@@ -52,9 +52,12 @@ export interface SnapshotOptions {
   readonly loop: SnapshotLoop;
 }
 
+/** "taken": the snapshot on disk stands for what was applied when it was begun, or for more. */
+export type Taken = "taken" | "disk-full" | "receiving" | "stopped" | "unknown-membership";
+
 interface Taking {
-  readonly done: Promise<boolean>;
-  readonly resolve: (ok: boolean) => void;
+  readonly done: Promise<Taken>;
+  readonly resolve: (outcome: Taken) => void;
   cancelled: boolean;
 }
 
@@ -82,22 +85,24 @@ export class Snapshots {
     return this.#taking !== null || this.receiver.busy;
   }
 
-  /** Takes one of the present state; joins one that is being taken. False when it was not possible now. */
-  take(): Promise<boolean> {
+  /** Takes one of the present state; joins one that is being taken, which may stand for less. */
+  take(): Promise<Taken> {
     if (this.#taking !== null) return this.#taking.done;
-    if (this.receiver.busy || this.#stopped) return Promise.resolve(false);
-    const { promise: done, resolve } = Promise.withResolvers<boolean>();
+    if (this.#stopped) return Promise.resolve("stopped");
+    if (this.receiver.busy) return Promise.resolve("receiving");
+    const { promise: done, resolve } = Promise.withResolvers<Taken>();
     const taking: Taking = { done, cancelled: false, resolve };
     this.#taking = taking;
     this.#options.loop.between(() => {
       const meta = this.#options.loop.position();
-      // A newcomer does not know yet who takes part: its snapshot would not say either.
-      const isPossible = !taking.cancelled && !isUnknown(meta.membership);
-      if (meta.index <= this.#index || !isPossible) {
+      const end = (outcome: Taken) => {
         this.#taking = null;
-        resolve(isPossible);
-        return;
-      }
+        resolve(outcome);
+      };
+      if (taking.cancelled) return end("receiving");
+      // A newcomer does not know yet who takes part: its snapshot would not say either.
+      if (isUnknown(meta.membership)) return end("unknown-membership");
+      if (meta.index <= this.#index) return end("taken");
       this.#run(this.#write(meta, this.#options.machine.snapshot(), taking));
     });
     return done;
@@ -105,12 +110,13 @@ export class Snapshots {
 
   async #write(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>, taking: Taking): Promise<void> {
     const { storage, log, loop } = this.#options;
-    let ok = false;
+    let outcome: Taken = "disk-full";
     try {
       await this.receiver.dropPrefix();
       const writer = await storage.createSnapshot(meta);
-      ok = await this.#fill(writer, chunks, taking);
-      if (ok) {
+      const isWhole = await this.#fill(writer, chunks, taking);
+      outcome = isWhole ? "taken" : this.#stopped ? "stopped" : "receiving";
+      if (isWhole) {
         this.#index = meta.index;
         loop.between(() => loop.taken(meta));
         await storage.compact(meta.index);
@@ -125,7 +131,7 @@ export class Snapshots {
       );
     } finally {
       this.#taking = null;
-      taking.resolve(ok);
+      taking.resolve(outcome);
     }
   }
 
@@ -198,7 +204,7 @@ export class Snapshots {
     for (const retry of this.#retries) retry.cancel();
     this.#retries.clear();
     // Its start may still have waited for a turn that never comes.
-    this.#taking?.resolve(false);
+    this.#taking?.resolve("stopped");
     await Promise.all([this.receiver.stop(), ...this.#tasks]);
   }
 
