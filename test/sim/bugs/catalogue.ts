@@ -138,8 +138,8 @@ const RAFT: readonly Bug[] = [
   {
     name: "a snapshot with a wrong index",
     file: "raft/driver/snapshots.ts",
-    find: "const writer = await storage.createSnapshot(meta);\n      ok",
-    replace: "const writer = await storage.createSnapshot({ ...meta, index: meta.index - 1 });\n      ok",
+    find: "const writer = await storage.createSnapshot(meta);\n      const isWhole",
+    replace: "const writer = await storage.createSnapshot({ ...meta, index: meta.index - 1 });\n      const isWhole",
     seeds: 50,
   },
   {
