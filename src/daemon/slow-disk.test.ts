@@ -12,8 +12,9 @@ import { Agent } from "../agent/agent.ts";
 import { DEFAULT_ENGINE_CONFIG, Engine } from "../engine/index.ts";
 import { SILENT_LOG } from "../lib/log.ts";
 import { parseUnitFile } from "../model/unit-file.ts";
-import { becomeEngine, Keys, KvAgentRegistry, KvError, RegistryUnits, RegistryView } from "../registry/index.ts";
+import { Keys, KvAgentRegistry, KvError, RegistryUnits, RegistryView } from "../registry/index.ts";
 import { Leadership } from "./leadership.ts";
+import { takeRaftOffice } from "./raft-office.ts";
 
 const FILE = parseUnitFile("[Service]\nExecStart=/bin/sleep 1000\n");
 const UNITS = Array.from({ length: 6 }, (_, index) => `u${index}.service`);
@@ -47,10 +48,11 @@ class Machine {
     this.#leadership = new Leadership({
       clock,
       log: SILENT_LOG,
-      become: async (onDeposed) => {
+      become: async (onDeposed, signal) => {
+        const office = { kv, keys, view: this.view, machineId: machineId(id), signal };
         const engine = new Engine({
           view: this.view,
-          session: await becomeEngine(kv, keys, machineId(id), this.view),
+          session: (await takeRaftOffice(office)).session,
           clock,
           log: SILENT_LOG,
           // The hosts are alive: whoever asks their kernels is answered.

@@ -21,10 +21,11 @@ import { CallsServer } from "../platform/calls-server.ts";
 import { systemClock } from "../platform/clock.ts";
 import { dialPeer, PeerListener } from "../platform/peer-listener.ts";
 import { randomFloat } from "../platform/random.ts";
-import { becomeEngine, type EngineTerm } from "../registry/index.ts";
+import type { EngineTerm } from "../registry/index.ts";
 import { type ClusterMembers, ReplicaKv, replicaHandlers, StoreMachine } from "../replica/index.ts";
 import { measureReplica } from "./metrics.ts";
 import type { PeerPlace } from "./place.ts";
+import { takeRaftOffice } from "./raft-office.ts";
 import { whileStarting } from "./start-error.ts";
 import type { Candidate, DaemonStore } from "./store.ts";
 
@@ -157,8 +158,8 @@ export class StoreMember implements DaemonStore {
   }
 
   /** Whoever had the key is refused from then on; raft says when it is another's turn. */
-  async takeOffice({ kv, keys, machineId, view }: Candidate): Promise<EngineTerm> {
-    return { session: await becomeEngine(kv, keys, machineId, view), resign: () => Promise.resolve() };
+  takeOffice(candidate: Candidate): Promise<EngineTerm> {
+    return takeRaftOffice(candidate);
   }
 
   mayBeLedBy(address: string): boolean {

@@ -6,10 +6,11 @@
 import { CorruptLogError, type Entry, type NodeId, RaftNode, type RaftNodeConfig, type StateLoader } from "#raft";
 import { Agent } from "../../../src/agent/agent.ts";
 import { Leadership } from "../../../src/daemon/leadership.ts";
+import { takeRaftOffice } from "../../../src/daemon/raft-office.ts";
 import { DEFAULT_ENGINE_CONFIG, Engine, type MachineProbe } from "../../../src/engine/index.ts";
 import type { CallHandler, Calls } from "../../../src/lib/calls.ts";
 import { type Log, type LogFields, SILENT_LOG } from "../../../src/lib/log.ts";
-import { becomeEngine, Keys, KvAgentRegistry, RegistryUnits, RegistryView } from "../../../src/registry/index.ts";
+import { Keys, KvAgentRegistry, RegistryUnits, RegistryView } from "../../../src/registry/index.ts";
 import { type ReplicaConfig, ReplicaKv, replicaHandlers, StoreMachine } from "../../../src/replica/index.ts";
 import type { Applied } from "../../../src/replica/store-machine.ts";
 import type { MemoryDisk } from "../../fakes/memory-disk.ts";
@@ -166,7 +167,13 @@ export class Daemon {
     const { id, life, observer, probe } = this.#ports;
     const self = machineId(id);
     const office = observer.office(this.kv);
-    const session = await becomeEngine(office, this.#keys, self, this.view);
+    const { session } = await takeRaftOffice({
+      kv: office,
+      keys: this.#keys,
+      machineId: self,
+      view: this.view,
+      signal,
+    });
     await this.view.sync({ signal });
     const engine = new Engine({
       view: this.view,
