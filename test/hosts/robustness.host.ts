@@ -205,6 +205,30 @@ hostSuite("units that the host has something against", { hosts: 1 }, (suite) => 
     expect([await fingerprint(host, etc, "/run/systemd/system"), await workloads(host, "own* dbus*")]).toEqual(before);
   });
 
+  suite.case(
+    "a unit that fleet has left linked: refused with what to do, and taken up once that is done",
+    async (cluster) => {
+      const host = only(cluster);
+      await host.mustRun(["mkdir", "-p", "/run/fleet/units"]);
+      await host.write("/run/fleet/units/left.service", sleeper("fleets"));
+      await host.mustRun(["systemctl", "link", "--runtime", "/run/fleet/units/left.service"]);
+      await host.mustRun(["systemctl", "start", "left.service"]);
+      const { code, stderr } = await start(host, "left.service", sleeper("mine"));
+      expect([code, stderr]).toEqual([
+        1,
+        expect.stringContaining('fleet has left it on this machine, linked to "/run/fleet/units/left.service"'),
+      ]);
+      const [, command = ""] = /`(systemctl [^`]+)`/.exec(stderr) ?? [];
+      await host.mustRun(command.split(" "));
+      await waitActive(host, ["left.service"]);
+      expect(await host.property("left.service", "FragmentPath")).toMatch(
+        /^\/run\/(flt\/units|systemd\/system)\/left\.service$/,
+      );
+      await untilAgreed(host);
+      await destroyAll(host);
+    },
+  );
+
   suite.case("an alias in [Install] that is the host's, or another unit's, name: refused", async (cluster) => {
     const host = only(cluster);
     await startSleepers(host, ["first.service"]);

@@ -14,7 +14,7 @@ import { UnitManagerError } from "../unit-manager.ts";
 import { BusRefusal } from "./bus.ts";
 import type { ManagerCalls } from "./manager-calls.ts";
 import { unitPath } from "./names.ts";
-import { hostFile, hostUnit, isMask, templateOf } from "./ownership.ts";
+import { hostFile, hostUnit, isMask, leftByFleet, templateOf } from "./ownership.ts";
 import type { SystemdScope } from "./scope.ts";
 import { UNIT_INTERFACE } from "./signals.ts";
 
@@ -101,6 +101,8 @@ export class Claims {
       const flags = [...scope.toolFlags, ...(own.startsWith(scope.runtimeUnits) ? ["--runtime"] : [])];
       return `it is masked on this machine by "${own}". Run \`${["systemctl", ...flags, "unmask", name].join(" ")}\` there`;
     }
+    const left = leftByFleet(own ?? memory?.fragmentPath ?? "", file);
+    if (left !== undefined) return fleets(name, left, scope);
     if (own !== undefined) return taken(`in "${own}"`);
     const template = templateOf(name);
     const source = template === undefined ? undefined : hostFile(template, file, directories);
@@ -119,6 +121,15 @@ export class Claims {
     ]);
     return { loadState: String(loadState), fragmentPath: String(fragmentPath) };
   }
+}
+
+/** Another name would not be what its user wants: this one has come from fleet. */
+function fleets(name: string, left: string, { toolFlags }: SystemdScope): string {
+  const drop = ["systemctl", ...toolFlags, "disable", "--runtime", "--now", name].join(" ");
+  return (
+    `fleet has left it on this machine, linked to "${left}". Stop fleet there (systemctl disable --now fleet), ` +
+    `then what it left, which ends that process and removes the link: \`${drop}\``
+  );
 }
 
 function taken(why: string): string {

@@ -45,6 +45,19 @@ export function isMask(file: string): boolean {
   return linkTarget(file) === "/dev/null" || statSync(file, { throwIfNoEntry: false })?.size === 0;
 }
 
+/** Where fleet's agent kept the files of its units. */
+const FLEET_UNITS = "/run/fleet/units/";
+
+/**
+ * The file of a unit that fleet was running here, and that neither its end nor its destruction has taken away; undefined: it is none.
+ *
+ * @param found What the host has: a file, or a link.
+ */
+export function leftByFleet(found: string, ownFile: string): string | undefined {
+  const target = linkTarget(found) ?? found;
+  return target.startsWith(FLEET_UNITS) && target !== ownFile ? target : undefined;
+}
+
 /** Why a unit in systemd's memory is the host's, in words; undefined: it is not. */
 export function hostUnit(name: string, ownFile: string, runtimeUnits: string, origin: UnitOrigin): string | undefined {
   // A mask that is gone from the disk is in memory until systemd reloads.
