@@ -89,6 +89,7 @@ export class Agent {
   readonly #reporter: Reporter;
   readonly #membership: Membership;
   readonly #stop = new AbortController();
+  readonly #firstSession = Promise.withResolvers<void>();
   #adopting: Promise<void> = Promise.resolve();
   #isAdoptionDue = false;
   /** Ends the pause between two tries to read the units. */
@@ -155,6 +156,11 @@ export class Agent {
       underWay: () => Math.max(this.#runner.busy, this.#jobs.running),
       onLeaseLost: (session) => this.#membership.leaseLost(session),
     });
+  }
+
+  /** Resolves once this machine is one of the cluster; never, where it does not come to that. */
+  get registered(): Promise<void> {
+    return this.#firstSession.promise;
   }
 
   get status(): AgentStatus {
@@ -234,6 +240,7 @@ export class Agent {
   }
 
   #registered(session: MachineSession): void {
+    this.#firstSession.resolve();
     this.#reporter.attach(session);
     this.#watching ??= this.#followSchedule();
   }

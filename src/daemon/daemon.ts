@@ -8,7 +8,8 @@
  * Invariants.
  * - start() either gets everything going or throws one StartError (or a part's own error) after closing what it opened.
  * - stop() touches no unit unless it was told to hand over.
- * - The API listens, and systemd is told READY, before the store answers: until then it answers 503 with the reason.
+ * - The API listens before the store answers: until then it answers 503 with the reason. Whoever asks at the start is kept waiting
+ *   for a moment, until this machine is in its own list; systemd's READY waits as long, and no longer.
  *
  * @module
  */
@@ -59,7 +60,7 @@ const HAND_OVER_MS = 30_000;
 /** Half of raft's election timeout, on an etcd too: what the other members would take for the end of a leader, twice as long. */
 const LAG_WARNING_MS = RAFT_DEFAULTS.electionTimeoutMs / 2;
 
-/** Requests at the start wait as long for the registry; below the client's own time-out (3 s), so that it hears why it is refused. */
+/** Requests at the start, and READY, wait as long for the cluster; below the client's own time-out (3 s), so that it hears why it is refused. */
 const START_PATIENCE_MS = 2000;
 
 export interface DaemonOptions {
@@ -102,6 +103,7 @@ export class Daemon {
   readonly #leadership: Leadership;
   #listeners: ApiListeners | null = null;
   #isAgentStarted = false;
+  #settled: Promise<void> = Promise.resolve();
 
   constructor(options: DaemonOptions, parts: Parts) {
     this.#options = options;
@@ -143,6 +145,11 @@ export class Daemon {
     return this.#parts.store.lastTickAt;
   }
 
+  /** Resolves when the registry is read and has this machine, or when that takes too long to be waited for. */
+  get settled(): Promise<void> {
+    return this.#settled;
+  }
+
   async start(): Promise<void> {
     const { log, inherited, scope } = this.#options;
     const { store } = this.#parts;
@@ -182,9 +189,10 @@ export class Daemon {
     });
     const viewed = this.#view.start().catch((error: unknown) => this.#options.onFatal(asError(error)));
     // A client that started this daemon by its call, through systemd's socket, is answered and not sent away.
-    const settled = Promise.race([viewed, pause(systemClock, START_PATIENCE_MS)]);
+    const joined = Promise.all([viewed, this.#agent.registered]).then(() => {});
+    this.#settled = Promise.race([joined, pause(systemClock, START_PATIENCE_MS)]);
     const handler = async (request: Request) => {
-      await settled;
+      await this.#settled;
       return await api(request, { signal: request.signal });
     };
     this.#listeners = new ApiListeners({ handler, inherited, log });

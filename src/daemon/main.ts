@@ -103,8 +103,6 @@ async function live(load: () => LoadedConfig, { sockets }: InheritedSockets): Pr
     notify: (state) => notifier.notify(state),
   });
   watchdog.start();
-  notifier.notify("READY=1");
-  log.notice("Ready");
   const reloader = new Reloader(config, {
     log,
     load,
@@ -117,6 +115,11 @@ async function live(load: () => LoadedConfig, { sockets }: InheritedSockets): Pr
   });
   signals.handle({ end: end.resolve, reload: () => void reloader.reload().catch(onFatal) });
   try {
+    // Whoever waited for this service finds the machine in list-machines, on whichever host.
+    if ((await Promise.race([daemon.settled, end.promise])) === undefined) {
+      notifier.notify("READY=1");
+      log.notice("Ready");
+    }
     return await finish(await end.promise, daemon, { scope, notifier, log });
   } finally {
     watchdog.stop();

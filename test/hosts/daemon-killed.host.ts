@@ -87,4 +87,15 @@ hostSuite("the leader's daemon", { hosts: 3 }, (suite) => {
     }
     await leaving.mustRun(["systemctl", "start", "flt.service"], { timeoutMs: 60_000 });
   });
+
+  suite.case("systemctl start flt: when it returns the machine is in every host's list", async (cluster) => {
+    const host = cluster.host("h2");
+    for (let round = 0; round < 5; round++) {
+      await host.mustRun(["systemctl", "stop", "flt.service"], { timeoutMs: 60_000 });
+      const [asker] = cluster.others(host) as [Host];
+      expect(await asker.mustFlt("list-machines", "--full")).not.toContain(host.machineId);
+      await host.mustRun(["systemctl", "start", "flt.service"], { timeoutMs: 60_000 });
+      for (const each of [asker, host]) expect(await each.mustFlt("list-machines", "--full")).toContain(host.machineId);
+    }
+  });
 });
