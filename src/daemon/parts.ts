@@ -7,7 +7,6 @@
  * @module
  */
 import { CorruptLogError } from "#raft";
-import { UnitManagerError } from "../agent/index.ts";
 import { connectSystemd, type SystemdScope } from "../agent/systemd/index.ts";
 import type { FltConfig } from "../config/table.ts";
 import type { Log } from "../lib/log.ts";
@@ -21,6 +20,7 @@ import { findPlace, type Place } from "./place.ts";
 import { StartError, whileStarting } from "./start-error.ts";
 import type { DaemonStore } from "./store.ts";
 import { StoreMember } from "./store-member.ts";
+import { adviceOnSystemd } from "./systemd-advice.ts";
 
 export interface PartsOptions {
   readonly config: FltConfig;
@@ -43,14 +43,17 @@ export async function openParts(options: PartsOptions): Promise<Parts> {
   const { config, log, scope } = options;
   const place = findPlace(config, defaultAddress);
   const data = await openDataDir(config.dataDir, clusterOf(config, place));
-  const units = await whileStarting("Preparing to run units", adviceOnSystemd, () =>
-    connectSystemd({
-      unitsDirectory: config.unitsDirectory,
-      clock: systemClock,
-      monotonicUs: monotonicMicroseconds,
-      log,
-      scope,
-    }),
+  const units = await whileStarting(
+    "Preparing to run units",
+    (error) => adviceOnSystemd(error, config.unitsDirectory, scope),
+    () =>
+      connectSystemd({
+        unitsDirectory: config.unitsDirectory,
+        clock: systemClock,
+        monotonicUs: monotonicMicroseconds,
+        log,
+        scope,
+      }),
   );
   let lock: FolderLock | null = null;
   try {
@@ -88,11 +91,6 @@ async function openStore(
   } catch (error) {
     throw error instanceof CorruptLogError ? damagedStore(dataDir, error) : error;
   }
-}
-
-function adviceOnSystemd(error: unknown): string {
-  const isDirectory = error instanceof UnitManagerError && error.code === "directory";
-  return isDirectory ? "set units_directory to a folder that can be written" : "is dbus running on this host?";
 }
 
 /** No advice to start anew: a voter that forgot its votes could give them twice. */

@@ -73,6 +73,18 @@ hostSuite("a user's own flt", { hosts: 1, flt: "installed" }, (suite) => {
     expect(await host.property("flt.service", "ActiveState")).toBe("inactive");
   });
 
+  suite.case("bob has no session: he has no systemd, and is told what to do", async (cluster) => {
+    const host = cluster.host("h1");
+    await host.mustRun(["useradd", "--create-home", "--uid=1001", "bob"]);
+    const asBob = ["setpriv", "--reuid=1001", "--regid=1001", "--clear-groups", "env", "-i", "HOME=/home/bob"];
+    const { code, stderr } = await host.run([...asBob, "/usr/local/bin/flt", "daemon", "--systemd-user"]);
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(/\/run\/user\/1001 come with a login .*loginctl enable-linger/),
+    ]);
+    expect(stderr.trim().split("\n")).toHaveLength(2);
+  });
+
   suite.case("flt daemon --systemd-user by hand: ready, found by the client, ended by a signal", async (cluster) => {
     const host = cluster.host("h1");
     const daemon = alice(host, "timeout", "-s", "INT", "4", "flt", "daemon", "--systemd-user");
