@@ -42,7 +42,8 @@ machines included; unknown names are followed until they appear.`;
 
 const ABOUT_USAGE = `A stream of lines, each what one machine and the units that run there use at a moment. cpuNs is CPU time since the
 unit was started, so that a rate takes two samples; atMs is the machine's own clock, for the time between them. What systemd does not
-account for is absent. A machine that cannot be asked has a line with "problem", and is asked again.`;
+account for is absent. A machine that cannot be asked, or has so many units that its line
+would be longer than 1 MiB (unitName asks for some of them), has a line with "problem", and is asked again.`;
 
 const UNITS: readonly Route[] = [
   {

@@ -23,6 +23,8 @@ let asked: string[];
 /** Streams that are open now. */
 let open: Set<string>;
 let unreachable: Set<string>;
+/** Machines that hold very many units. */
+let crowded: Set<string>;
 
 /** A machine that counts its samples, one each interval. */
 async function* samples(id: string, request: UsageRequest, signal: AbortSignal): AsyncGenerator<Uint8Array> {
@@ -34,7 +36,9 @@ async function* samples(id: string, request: UsageRequest, signal: AbortSignal):
       const line = JSON.stringify({
         atMs: clock.now(),
         total: { tasks: count },
-        units: [{ name: "a.service", cpuNs: 5 }],
+        units: Array.from({ length: crowded.has(id) && request.units === null ? 40_000 : 1 }, () => {
+          return { name: "a.service", cpuNs: 5 };
+        }),
       });
       // A line in two chunks: only whole ones count.
       yield encodeText(line.slice(0, 10));
@@ -57,6 +61,7 @@ beforeEach(async () => {
   asked = [];
   open = new Set();
   unreachable = new Set();
+  crowded = new Set();
   const text = async function* (what: string): AsyncGenerator<Uint8Array> {
     asked.push(what);
     yield encodeText(`${what}\n`);
@@ -137,6 +142,15 @@ describe("usage", () => {
     const lines = new Lines(await get("/usage?machineID=2222&unitName=a.service"));
     expect(await lines.next()).toEqual(["2222:1"]);
     expect(asked).toEqual(['usage 2222 {"units":["a.service"],"intervalMs":null}']);
+  });
+
+  test("a machine with more units than a line holds says so, and what to ask for; the others are shown", async () => {
+    crowded.add(M2);
+    const words =
+      "Cannot show the figures of all its units: they are more than 1 MiB. Ask for some, by name or pattern";
+    expect(await new Lines(await get("/usage")).next()).toEqual(["113f:1", `2222:${words}`]);
+    expect(await new Lines(await get("/usage?unitName=a*")).next()).toEqual(["113f:1", "2222:1"]);
+    expect(open.size).toBe(0);
   });
 
   test("follow: a sample an interval, the latest for a slow reader; leaving ends it all", async () => {

@@ -35,8 +35,10 @@ import { inspectionOf, machineNamed } from "./streams.ts";
 const DEFAULT_INTERVAL_MS = 2_000;
 /** Until a machine that could not be asked is asked again. */
 const RETRY_MS = 2_000;
-/** A thousand units are some 100 kB. */
+/** A thousand units are some 100 kB: one machine's sample is held as a whole, for each reader. */
 const LINE_MAX_LENGTH = 1_048_576;
+const TOO_MANY_UNITS =
+  "Cannot show the figures of all its units: they are more than 1 MiB. Ask for some, by name or pattern";
 
 export async function getUsage(call: Call): Promise<Response> {
   const request = readRequest(call);
@@ -160,8 +162,8 @@ class UsageStream {
 
   async #read(id: string, signal: AbortSignal): Promise<void> {
     const chunks = this.#inspection.usage(id, this.#request, signal);
-    const endless = (): Error => new ApiError("conflict", "Cannot read the machine's answer: a line has no end");
-    for await (const line of textLines(chunks, LINE_MAX_LENGTH, endless)) {
+    const tooLong = (): Error => new ApiError("conflict", TOO_MANY_UNITS);
+    for await (const line of textLines(chunks, LINE_MAX_LENGTH, tooLong)) {
       if (signal.aborted) return;
       this.#put({ machine: machineRef(this.#ports, id), ...parseUsageSample(line) });
     }
