@@ -12,7 +12,11 @@ export interface PackedFile {
   readonly content: Uint8Array;
 }
 
-const MAINTAINER = "The flt authors <flt@packages.invalid>";
+/**
+ * Who packs it for others names themselves (DEBFULLNAME, DEBEMAIL). Without that it is nobody's address, by RFC 2606: Debian's lintian takes a
+ * host that is "localhost" for an error, and an address that somebody else could have would be worse.
+ */
+const MAINTAINER = "flt maintainers <maintainers@flt.invalid>";
 
 /** Debian's names of the architectures that flt is built for. */
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };

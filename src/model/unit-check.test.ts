@@ -56,6 +56,13 @@ test("placement: alone, in pairs, and together", () => {
   expect(check(`${at}MachineOf=b.service\n[X-Flt]\nGlobal=false\n`)).toEqual([
     expect.stringMatching(/^6 error: Cannot use \[X-Fleet\] and \[X-Flt\] in one unit file/),
   ]);
+  // A mistyped name is told beside the errors, not after they are mended.
+  expect(check(`${at}MachineOff=b.service\n[X-Flt]\nGlobal=false\nGlobel=true\n`)).toEqual([
+    '4 warning: Unknown option "MachineOff" in section [X-Fleet]. Did you mean "MachineOf"?',
+    expect.stringMatching(/^6 error: Cannot use \[X-Fleet\] and \[X-Flt\] in one unit file/),
+    expect.stringMatching(/^7 error: Cannot use \[X-Fleet\] and \[X-Flt\] in one unit file/),
+    '7 warning: Unknown option "Globel" in section [X-Flt]. Did you mean "Global"?',
+  ]);
 });
 
 test("warnings: what is accepted and means nothing, or can never hold", () => {

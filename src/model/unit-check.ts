@@ -13,7 +13,7 @@
  * @module
  */
 import { didYouMean } from "../lib/suggest.ts";
-import { PLACEMENT_SECTIONS, parseRequirements, SINGLE_VALUED, unitWarnings } from "./requirements.ts";
+import { PLACEMENT_SECTIONS, parseRequirements, SINGLE_VALUED, unitWarnings, unknownOptions } from "./requirements.ts";
 import {
   checkUnitOptions,
   parseUnitFileLines,
@@ -149,6 +149,10 @@ function checkPlacement(name: UnitName, { options, lines }: UnitFileLines, findi
   }
   // What no pair shows is still a refusal.
   if (!findings.hasErrors) findings.attempt(null, () => parseRequirements(name.name, options));
+  // A name that is no option's stays one, whatever else is to be mended.
+  for (const { option, line } of placed) {
+    for (const warning of unknownOptions([option])) findings.add("warning", line, warning);
+  }
   if (findings.hasErrors) return;
   for (const { option, line } of placed) {
     for (const warning of unitWarnings(name.name, [option])) findings.add("warning", line, warning);

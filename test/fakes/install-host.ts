@@ -47,6 +47,10 @@ export class FakeInstallHost implements InstallHost {
     this.files.delete(path);
   }
 
+  async isDeadSocket(path: string): Promise<boolean> {
+    return this.files.get(path)?.content.length === 0;
+  }
+
   removeEmptyFolder(path: string): boolean {
     const isFull = [...this.files.keys(), ...this.folders].some((each) => each.startsWith(`${path}/`));
     return !isFull && this.folders.delete(path);

@@ -35,7 +35,7 @@ test("faults by file and line; warnings alone are no failure", async () => {
     err: "",
     out:
       "a.service:5: error: Cannot use MachineID with Global in [X-Fleet]: a global unit runs on every machine. Remove one of them (line 4)\n" +
-      `b.service:4: ${warning}\n`,
+      `a.service:6: ${warning}\nb.service:4: ${warning}\n`,
   });
   expect(await world.run("validate", "b.service")).toMatchObject({ status: 0, out: `b.service:4: ${warning}\n` });
   expect(JSON.parse((await world.run("validate", "-o", "json", "b.service")).out)).toEqual([

@@ -5,6 +5,7 @@
  */
 import { beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { gunzipSync } from "node:zlib";
 import { CliWorld } from "../../../test/fakes/cli-world.ts";
@@ -174,6 +175,19 @@ describe("install --uninstall", () => {
     expect(await install("--uninstall")).toEqual(["Nothing to do: flt install has put nothing here"]);
   });
 
+  test("the API's socket goes when nobody listens on it any more", async () => {
+    await install();
+    host.edit("/run/flt.sock", "somebody listens");
+    await install("--uninstall");
+    expect([...host.files.keys()]).toEqual(["/run/flt.sock"]);
+    await install();
+    host.edit("/run/flt.sock", "");
+    expect(await install("--uninstall", "--dry-run")).toContain("Would remove /run/flt.sock");
+    expect(host.files.has("/run/flt.sock")).toBe(true);
+    expect(await install("--uninstall")).toContain("Removed /run/flt.sock");
+    expect(host.files.size).toBe(0);
+  });
+
   test("a daemon that runs is not stopped unless that is asked for", async () => {
     await install("--now");
     const before = new Map(host.files);
@@ -232,8 +246,30 @@ describe("the real host", () => {
       SYSTEM_HOST.remove(path);
       expect([SYSTEM_HOST.removeEmptyFolder(`${folder}/a/b`), existsSync(`${folder}/a/b`)]).toEqual([true, false]);
       expect(SYSTEM_HOST.read(path)).toBeNull();
+      expect(() => SYSTEM_HOST.remove(folder)).toThrow(`Cannot remove ${folder}: `);
       expect(() => SYSTEM_HOST.read(folder)).toThrow(`Cannot read ${folder}: `);
       expect(() => SYSTEM_HOST.write(`${folder}/victim/x`, encodeText(""), 0o644)).toThrow("Cannot write ");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test("a socket is dead when nobody listens on it", async () => {
+    const folder = mkdtempSync(`${tmpdir()}/flt-install-`);
+    try {
+      const path = `${folder}/flt.sock`;
+      const isDead = (): Promise<boolean> => SYSTEM_HOST.isDeadSocket(path);
+      expect(await isDead()).toBe(false);
+      const listen = `require("node:net").createServer().listen("${path}", () => process.kill(process.pid, "SIGKILL"))`;
+      await Bun.spawn([process.execPath, "-e", listen]).exited;
+      expect(await isDead()).toBe(true);
+      rmSync(path);
+      const server = createServer().listen(path);
+      await new Promise((resolve) => server.once("listening", resolve));
+      expect(await isDead()).toBe(false);
+      server.close();
+      writeFileSync(path, "");
+      expect(await isDead()).toBe(false);
     } finally {
       rmSync(folder, { recursive: true });
     }

@@ -36,6 +36,7 @@ const SERVICE = "flt.service";
 const SOCKET = "flt.socket";
 /** The Debian package's, which would be hidden behind ours and come back when ours is removed. */
 const PACKAGED_SERVICE = "/usr/lib/systemd/system/flt.service";
+const API_SOCKET = "/run/flt.sock";
 const RECORD_MODE = 0o644;
 
 export class Installer {
@@ -107,7 +108,15 @@ export class Installer {
       await this.#must(["systemctl", "disable", ...(isActive ? ["--now"] : []), SERVICE, SOCKET]);
     } else if (isActive) this.#say(`Would stop ${SERVICE}, which gives this host's units to the other machines`);
     await this.#removeAll(steps, record);
+    await this.#removeSocket();
     this.#say("Left: /var/lib/flt, with this machine's part of the cluster's store, and the group flt");
+  }
+
+  /** systemd leaves the file of a socket that it closes, and so does a daemon that was killed. One that somebody started by hand has its own. */
+  async #removeSocket(): Promise<void> {
+    if (!(await this.#host.isDeadSocket(API_SOCKET))) return;
+    this.#tell({ kind: "remove", path: API_SOCKET });
+    if (!this.#options.isDryRun) this.#host.remove(API_SOCKET);
   }
 
   async #removeAll(steps: readonly Step[], record: InstallRecord): Promise<void> {

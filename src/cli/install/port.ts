@@ -20,6 +20,8 @@ export interface InstallHost {
   /** Whole or not at all. Makes missing folders and returns the outermost of them, if it made any. */
   write(path: string, content: Uint8Array, mode: number): string | null;
   remove(path: string): void;
+  /** There is a socket of this name, and nobody listens on it. */
+  isDeadSocket(path: string): Promise<boolean>;
   /** True when it was there and empty, and is gone now. */
   removeEmptyFolder(path: string): boolean;
   run(command: readonly string[]): Promise<CommandResult>;

@@ -13,6 +13,7 @@ import {
   renameSync,
   rmdirSync,
   rmSync,
+  statSync,
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
@@ -48,8 +49,13 @@ export const SYSTEM_HOST: InstallHost = {
     }
   },
   remove(path) {
-    rmSync(path, { force: true });
+    try {
+      rmSync(path, { force: true });
+    } catch (error) {
+      throw new CliError(`Cannot remove ${path}: ${reasonOf(error)}`);
+    }
   },
+  isDeadSocket,
   removeEmptyFolder(path) {
     try {
       rmdirSync(path);
@@ -77,6 +83,18 @@ function replaceFile(path: string, content: Uint8Array, mode: number): void {
     throw error;
   } finally {
     closeSync(file);
+  }
+}
+
+/** What a process that was killed leaves behind: a socket that nobody listens on. */
+async function isDeadSocket(path: string): Promise<boolean> {
+  if (statSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return false;
+  try {
+    // A unix socket takes a connection at once, or never.
+    (await Bun.connect({ unix: path, socket: { data() {} } })).end();
+    return false;
+  } catch (error) {
+    return codeOf(error) === "ECONNREFUSED";
   }
 }
 
