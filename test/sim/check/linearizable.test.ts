@@ -99,3 +99,67 @@ test("a read of what nobody wrote is never explained, wherever it stands", () =>
     ),
   );
 });
+
+/** Tries every order of every choice of the open ones. */
+function isExplained(history: readonly Operation[], value: string | null = null): boolean {
+  const answered = history.filter(({ returnAt }) => returnAt !== OPEN);
+  if (answered.length === 0) return true;
+  const limit = Math.min(...answered.map(({ returnAt }) => returnAt));
+  return history.some((next) => {
+    if (next.callAt > limit) return false;
+    const after = applied(next.action, value);
+    return (
+      after !== undefined &&
+      isExplained(
+        history.filter((other) => other !== next),
+        after,
+      )
+    );
+  });
+}
+
+function applied(action: Action, value: string | null): string | null | undefined {
+  if (action.kind === "read") return action.found === value ? value : undefined;
+  if (action.kind === "write") return action.before === undefined || action.before === value ? action.value : undefined;
+  const fits = action.expected === value;
+  if (action.done === true) return fits ? action.value : undefined;
+  if (action.done === false) return !fits && action.found === value ? value : undefined;
+  return fits ? action.value : value;
+}
+
+const someValue = fc.constantFrom("a", "b", "c");
+const seen = fc.option(someValue, { nil: null });
+const anyAction: fc.Arbitrary<Action> = fc.oneof(
+  seen.map(read),
+  fc.tuple(seen, fc.boolean(), seen).map(([value, told, before]) => write(value, told ? before : undefined)),
+  fc
+    .tuple(someValue, someValue, fc.constantFrom(true, false, null), seen)
+    .map(([expected, value, done, found]) => swap(expected, value, done, done === false ? found : undefined)),
+);
+const anyHistory = fc
+  .array(fc.tuple(anyAction, fc.nat(20), fc.integer({ min: 1, max: 12 }), fc.nat(2)), { maxLength: 7 })
+  .map((plans) =>
+    plans.map(([action, start, span, open], at) => {
+      const isOpen =
+        (open === 0 && action.kind !== "read" && !("before" in action)) ||
+        (action.kind === "swap" && action.done === null);
+      const fate: Action = isOpen && action.kind === "swap" ? swap(action.expected, action.value, null) : action;
+      return op(start + at / 100, isOpen ? OPEN : start + span + at / 100, fate);
+    }),
+  );
+
+test("the verdict is that of trying every order", () => {
+  fc.assert(
+    fc.property(anyHistory, (history) => (unexplained(history) === null) === isExplained(history)),
+    { numRuns: 3_000 },
+  );
+});
+
+test("forty operations of unknown fate, each seen by somebody, are no matter of minutes", () => {
+  const values = Array.from({ length: 40 }, (_, at) => `v${at}`);
+  const open = values.map((value, at) => op(at, OPEN, at % 2 === 0 ? write(value) : swap(`v${at - 1}`, value, null)));
+  const deleted = values.map((_, at) => op(at, OPEN, write(null)));
+  const reads = values.map((value, at) => op(100 + 2 * at, 101 + 2 * at, read(at % 5 === 0 ? null : value)));
+  expect(unexplained([...open, ...deleted, ...reads])).toBeNull();
+  expect(unexplained([...open, ...deleted, ...reads, op(300, 301, read("v2"))])).not.toBeNull();
+});

@@ -7,6 +7,12 @@
  *
  * An operation whose fate nobody knows may have happened at any later moment, or never.
  *
+ * Three rules keep the search from growing with every operation that is under way at once; none of them loses an order:
+ * - What only looks, and fits, is done at once: later it could at best fit again.
+ * - A write whose value nobody saw is done only right before one that overwrites it, and then at once.
+ * - What has an unknown fate is done only right before one that saw its value, since nothing hurries it; if nobody sees its value it is
+ *   left out, and of several that are alike the first goes first.
+ *
  * @module
  */
 
@@ -48,10 +54,29 @@ function after(action: Action, value: string | null): string | null | undefined 
   }
 }
 
+/** A choice, all that was done with it, and what to go back to. */
 interface Step {
-  readonly at: number;
+  readonly choice: number;
+  readonly done: readonly number[];
   readonly value: string | null;
   readonly low: number;
+  readonly mustBeSeen: boolean;
+}
+
+/** Whether it leaves the register as it is and could have been answered so. */
+function looks(action: Action, value: string | null): boolean {
+  const isLook = action.kind === "read" || (action.kind === "swap" && action.done === false);
+  return isLook && after(action, value) === value;
+}
+
+/** Whether it could only have been done so with this value. */
+function sees(action: Action, value: string | null): boolean {
+  if (action.kind === "swap") return action.expected === value;
+  return action.kind === "write" && action.before === value;
+}
+
+function isBlind(action: Action): boolean {
+  return action.kind === "write" && action.before === undefined;
 }
 
 /** @returns null when the history is linearizable, else the operation that nothing explains. */
@@ -64,48 +89,64 @@ class Search {
   readonly #operations: readonly Operation[];
   readonly #answered: number;
   readonly #done: Uint8Array;
+  /** Answered writes whose value nobody saw. */
+  readonly #unseen: readonly number[];
+  /** Of each whose fate nobody knows: the one before it that is alike. */
+  readonly #twins: readonly (number | undefined)[];
   readonly #tried = new Set<string>();
   /** Every answered operation below it is done. */
   #low = 0;
   #value: string | null;
+  /** The last step was one of those whose fate nobody knows: the next must see what it left. */
+  #mustBeSeen = false;
 
   constructor(history: readonly Operation[], initial: string | null) {
     const sorted = [...history].sort((a, b) => a.callAt - b.callAt);
     const answered = sorted.filter(({ returnAt }) => returnAt !== Number.POSITIVE_INFINITY);
-    const observed = new Set(answered.flatMap(({ action }) => observedBy(action)));
+    // A swap of unknown fate may rest on a write of unknown fate.
+    const observed = new Set(sorted.flatMap(({ action }) => observedBy(action)));
     const open = sorted.filter(
       ({ action, returnAt }) =>
         returnAt === Number.POSITIVE_INFINITY && action.kind !== "read" && observed.has(action.value),
     );
     this.#operations = [...answered, ...open];
     this.#answered = answered.length;
+    this.#unseen = answered.flatMap(({ action }, at) =>
+      action.kind === "write" && isBlind(action) && !observed.has(action.value) ? [at] : [],
+    );
+    this.#twins = twinsOf(open).map((twin) => (twin === undefined ? twin : answered.length + twin));
     this.#done = new Uint8Array(this.#operations.length);
     this.#value = initial;
   }
 
   run(): Operation | null {
     const path: Step[] = [];
+    this.#look([]);
     let from = 0;
     let furthest = 0;
     for (;;) {
       furthest = Math.max(furthest, this.#low);
-      if (this.#low === this.#answered) return null;
-      const next = this.#candidate(Math.max(from, this.#low));
-      if (next !== null) {
-        path.push({ at: next.at, value: this.#value, low: this.#low });
-        this.#done[next.at] = 1;
-        this.#value = next.value;
-        while (this.#low < this.#answered && this.#done[this.#low] === 1) this.#low++;
+      if (this.#isOver()) return null;
+      let step = this.#step(from);
+      if (step !== null && !this.#isNew()) this.#undo(step);
+      else if (step !== null) {
+        path.push(step);
         from = 0;
         continue;
+      } else {
+        step = path.pop() ?? null;
+        if (step === null) return this.#operations[furthest] ?? null;
+        this.#undo(step);
       }
-      const last = path.pop();
-      if (last === undefined) return this.#operations[furthest] ?? null;
-      this.#done[last.at] = 0;
-      this.#value = last.value;
-      this.#low = last.low;
-      from = last.at + 1;
+      from = step.choice + 1;
     }
+  }
+
+  /** What is left can only be writes that nobody saw: they go to the end. */
+  #isOver(): boolean {
+    let left = 0;
+    for (let at = this.#low; at < this.#answered; at++) left += 1 - (this.#done[at] as number);
+    return left === this.#unseen.filter((at) => this.#done[at] === 0).length;
   }
 
   /** Whoever returned first must come before everything that began later. */
@@ -119,42 +160,105 @@ class Search {
     return first;
   }
 
-  #candidate(from: number): { readonly at: number; readonly value: string | null } | null {
+  /** Takes the first choice from this one on that the register could do next, with all that follows from it. */
+  #step(from: number): Step | null {
+    const before = { value: this.#value, low: this.#low, mustBeSeen: this.#mustBeSeen };
+    const overwritten = this.#mustBeSeen ? [] : this.#hide();
+    const laterLimit = this.#limit();
+    this.#restore(overwritten, before);
     const limit = this.#limit();
-    for (let at = from; at < this.#operations.length; at++) {
-      const { action, callAt } = this.#operations[at] as Operation;
-      if (callAt > limit) {
-        // Sorted by call, twice.
-        if (at >= this.#answered) return null;
-        at = this.#answered - 1;
-        continue;
-      }
-      if (this.#done[at] === 1) continue;
+    for (let choice = from; choice < this.#operations.length; choice++) {
+      const { action, callAt } = this.#operations[choice] as Operation;
+      const blind = isBlind(action);
+      if (this.#done[choice] === 1 || callAt > (blind ? laterLimit : limit) || overwritten.includes(choice)) continue;
+      if (this.#mustBeSeen && !sees(action, this.#value)) continue;
+      const isOpen = choice >= this.#answered;
+      if (isOpen && this.#isNeedless(choice, action)) continue;
       const value = after(action, this.#value);
       if (value === undefined) continue;
-      const state = this.#stateWith(at, value);
-      if (this.#tried.has(state)) continue;
-      this.#tried.add(state);
-      return { at, value };
+      const done = blind ? [...overwritten, choice] : [choice];
+      for (const at of done) this.#mark(at);
+      this.#value = value;
+      this.#mustBeSeen = isOpen;
+      this.#look(done);
+      return { choice, done, ...before };
     }
     return null;
   }
 
-  /** Names the set of done operations with this one, and the value that follows. */
-  #stateWith(also: number, value: string | null): string {
-    let low = this.#low;
-    while (low < this.#answered && (low === also || this.#done[low] === 1)) low++;
-    let state = `${value} ${low}`;
-    const limit = (this.#operations[low]?.returnAt ?? 0) as number;
-    for (let at = low + 1; at < this.#answered; at++) {
-      if ((this.#operations[at] as Operation).callAt > limit) break;
-      if (at === also || this.#done[at] === 1) state += `,${at}`;
+  /** Does whatever only looks and fits; adds it to what was done. */
+  #look(done: number[]): void {
+    for (let again = true; again; ) {
+      again = false;
+      const limit = this.#limit();
+      for (let at = this.#low; at < this.#answered; at++) {
+        const { action, callAt } = this.#operations[at] as Operation;
+        if (callAt > limit) break;
+        if (this.#done[at] === 1 || !looks(action, this.#value)) continue;
+        this.#mark(at);
+        done.push(at);
+        again = true;
+        this.#mustBeSeen = false;
+      }
     }
-    for (let at = this.#answered; at < this.#operations.length; at++) {
-      if (at === also || this.#done[at] === 1) state += `,${at}`;
-    }
-    return state;
   }
+
+  /** Does all writes that nobody saw and that can be done by now. */
+  #hide(): number[] {
+    const hidden: number[] = [];
+    for (let again = true; again; ) {
+      again = false;
+      const limit = this.#limit();
+      for (const at of this.#unseen) {
+        if (this.#done[at] === 1 || (this.#operations[at] as Operation).callAt > limit) continue;
+        this.#mark(at);
+        hidden.push(at);
+        again = true;
+      }
+    }
+    return hidden;
+  }
+
+  #mark(at: number): void {
+    this.#done[at] = 1;
+    while (this.#low < this.#answered && this.#done[this.#low] === 1) this.#low++;
+  }
+
+  #undo({ done, ...before }: Step): void {
+    this.#restore(done, before);
+  }
+
+  #restore(done: readonly number[], { value, low, mustBeSeen }: Pick<Step, "value" | "low" | "mustBeSeen">): void {
+    for (const at of done) this.#done[at] = 0;
+    this.#value = value;
+    this.#low = low;
+    this.#mustBeSeen = mustBeSeen;
+  }
+
+  /** A swap that finds another value does nothing: as good as never. */
+  #isNeedless(at: number, action: Action): boolean {
+    const twin = this.#twins[at - this.#answered];
+    if (twin !== undefined && this.#done[twin] === 0) return true;
+    return action.kind === "swap" && action.expected !== this.#value;
+  }
+
+  /** Whether the set of done operations, with the value that it left, was not tried before. */
+  #isNew(): boolean {
+    const state = `${this.#value} ${this.#mustBeSeen} ${this.#low} ${this.#done.subarray(this.#low).join("")}`;
+    if (this.#tried.has(state)) return false;
+    this.#tried.add(state);
+    return true;
+  }
+}
+
+function twinsOf(open: readonly Operation[]): (number | undefined)[] {
+  const last = new Map<string, number>();
+  return open.map(({ action }, at) => {
+    const name = JSON.stringify(action);
+    const twin = last.get(name);
+    last.set(name, at);
+    return twin;
+  });
 }
 
 /** What an answer tells of the register's value: an open operation whose value nobody ever saw explains nothing. */
