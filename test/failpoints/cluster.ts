@@ -31,7 +31,7 @@ export interface MemberState {
   readonly hash: { readonly revision: number; readonly digest: string };
 }
 
-type Child = Bun.Subprocess<"ignore", "pipe", "pipe">;
+type Child = Bun.Subprocess<"pipe", "pipe", "pipe">;
 
 /** What a process left: how it ended, and its last words. */
 export interface End {
@@ -74,7 +74,8 @@ export class Member {
   /** Starts its process; `around` are words in front of it: a tracer. */
   launch(failpoint = "", around: readonly string[] = []): void {
     const child = Bun.spawn([...around, ...this.#words], {
-      stdin: "ignore",
+      // Ends with this process: then the member ends, too.
+      stdin: "pipe",
       stdout: "pipe",
       stderr: "pipe",
       env: { ...process.env, FLT_FAILPOINT: failpoint },

@@ -11,6 +11,8 @@ export interface LaneOptions {
   readonly rounds: number;
   readonly clusters: number;
   readonly seed: number;
+  /** Ends it after the rounds under way. */
+  readonly signal?: AbortSignal;
   /** Called with each point's outcome as it comes. */
   readonly tell: (outcome: Outcome) => void;
 }
@@ -18,15 +20,15 @@ export interface LaneOptions {
 export async function runPoints(
   executable: string,
   points: readonly Point[],
-  { rounds, clusters, seed, tell }: LaneOptions,
+  { rounds, clusters, seed, signal, tell }: LaneOptions,
 ): Promise<readonly Outcome[]> {
   const outcomes: Outcome[] = [];
   const waiting = [...points];
   const lane = async (place: number) => {
     const lane = new Rounds(executable, new SeededRandom(seed + place));
     try {
-      for (let point = waiting.shift(); point !== undefined; point = waiting.shift()) {
-        const outcome = await lane.run(point, rounds);
+      for (let point = waiting.shift(); point !== undefined && !signal?.aborted; point = waiting.shift()) {
+        const outcome = await lane.run(point, rounds, signal);
         outcomes.push(outcome);
         tell(outcome);
       }

@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { buildMember } from "./build.ts";
@@ -22,16 +24,22 @@ const { values } = parseArgs({
 
 const points = POINTS.filter(({ name, when, action }) => `${when}: ${name} ${action}`.includes(values.only));
 const begin = performance.now();
-const executable = await buildMember(join(import.meta.dir, "../../dist/failpoints"));
+// Of its own: another run's build must not take the place of what this one starts.
+const folder = mkdtempSync(join(tmpdir(), "flt-failpoints-build-"));
+const executable = await buildMember(folder);
 console.log(
   "| point | rounds | ended | started | acknowledged | lost | slowest start |\n|---|---|---|---|---|---|---|",
 );
+const interrupted = new AbortController();
+for (const name of ["SIGINT", "SIGTERM"]) process.once(name, () => interrupted.abort());
 const outcomes = await runPoints(executable, points, {
   rounds: Number(values.rounds),
   clusters: Number(values.clusters),
   seed: Number(values.seed),
+  signal: interrupted.signal,
   tell: printed,
 });
+rmSync(folder, { recursive: true });
 const failed = outcomes.filter(({ wrong }) => wrong.length > 0);
 const sum = (count: (outcome: Outcome) => number) => outcomes.reduce((total, one) => total + count(one), 0);
 console.log(

@@ -71,6 +71,7 @@ server = Bun.serve({
   },
 });
 chmodSync(socket, 0o600);
+process.stdin.on("end", () => process.exit(0)).resume();
 process.on("SIGTERM", () => void end("Stopped", 0));
 process.stdout.write("ready\n");
 

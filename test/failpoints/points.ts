@@ -20,6 +20,8 @@ import {
   sending,
   stop,
 } from "./scenarios.ts";
+import { tracedLoad, tracedStop, tracedSurvival } from "./traced.ts";
+import { HAVE_STRACE } from "./tracer.ts";
 
 export interface Point {
   readonly name: string;
@@ -40,12 +42,12 @@ export interface Point {
 const SURVIVED: ReadonlySet<Scenario> = new Set([refusal, behindAgain]);
 
 /**
- * A line a scenario: its points, separated by blanks; `name*k` is passed up to k times before it acts, `+name` is one of the short
+ * A line a scenario: its points, separated by blanks (`sync:log` is the call "sync" on the file "log"); `name*k` is passed up to k times before it acts, `+name` is one of the short
  * run, too.
  */
 function group(when: string, scenario: Scenario, names: string, action: Action = "kill"): readonly Point[] {
   return names.split(/\s+/).map((word) => {
-    const [name = "", passes = "1"] = word.replace("+", "").split("*");
+    const [name = "", passes = "1"] = word.replace("+", "").replace(":", " ").split("*");
     const isNew = scenario === founding;
     const isSurvived = SURVIVED.has(scenario);
     return { name, when, scenario, action, passes: Number(passes), isNew, isSurvived, isShort: word.startsWith("+") };
@@ -56,6 +58,18 @@ const SNAPSHOT_FILE =
   "snapshot.create snapshot.created slice.write*4 +slice.torn*4 slice.written*4 snapshot.piece-sync snapshot.sync snapshot.synced " +
   "directory.sync directory.synced";
 const COMMITS = "+entries.commit*50 entries.committed*50";
+
+const SYSTEM_CALLS: readonly Point[] = [
+  ...group("system call", tracedLoad, "+write:log*200 +sync:log*50 truncate:log write:database*20 sync:database"),
+  ...group("system call", tracedLoad, "open:snapshot write:snapshot*3 sync:snapshot sync:directory +unlink:snapshot"),
+  ...group("system call at the end", tracedStop, "+write:database*5 truncate:database sync:database unlink:log"),
+  ...group("system call", tracedLoad, "+write:log*200 +sync:log*50 write:snapshot*3 sync:snapshot", "EIO"),
+  ...group("system call", tracedLoad, "open:snapshot sync:directory unlink:snapshot", "EIO"),
+  ...group("system call, survived", tracedSurvival, "truncate:log write:database*20 +sync:database", "EIO"),
+  ...group("system call, survived", tracedSurvival, "+write:log truncate:log write:database", "ENOSPC"),
+  ...group("system call, survived", tracedSurvival, "open:snapshot +write:snapshot sync:snapshot", "ENOSPC"),
+  ...group("system call at the end", tracedStop, "write:database*5 sync:database truncate:database", "EIO"),
+];
 
 export const POINTS: readonly Point[] = [
   ...group("first start", founding, "port.open wal-mode schema meta*3 +founding.commit founding.committed"),
@@ -89,4 +103,5 @@ export const POINTS: readonly Point[] = [
   ...group("no room", refusal, "directory.sync snapshot.commit compaction.commit", "ENOSPC"),
   ...group("no room, snapshot received", behindAgain, "snapshot.create slice.write snapshot.sync", "ENOSPC"),
   ...group("no room, snapshot received", behindAgain, "directory.sync +install.commit", "ENOSPC"),
+  ...(HAVE_STRACE ? SYSTEM_CALLS : []),
 ];

@@ -5,7 +5,7 @@
  * - The dead member's disk holds what its port had promised, exactly.
  * - The member starts, and so do all when all were killed with it: every second round, so that no other member can make up for a loss.
  * - Each acknowledged write is there, in every member; all keyspaces have one hash.
- * - EIO ended the process with the reason as its last line and status 1; ENOSPC ended nothing.
+ * What became of the process itself is the scenario's to check.
  *
  * @module
  */
@@ -29,8 +29,6 @@ export interface Outcome {
 }
 
 const EQUAL_MS = 15_000;
-/** Of EIO: what the daemon says last, before it ends (src/daemon/main.ts has the same words). */
-const LAST_LINE = /\nStopping at once: .+\n$/;
 
 export class Rounds {
   readonly #executable: string;
@@ -43,7 +41,7 @@ export class Rounds {
     this.#random = random;
   }
 
-  async run(point: Point, rounds: number): Promise<Outcome> {
+  async run(point: Point, rounds: number, signal?: AbortSignal): Promise<Outcome> {
     const outcome: Outcome = {
       point,
       rounds: 0,
@@ -53,7 +51,7 @@ export class Rounds {
       slowestStartMs: 0,
       wrong: [],
     };
-    for (let number = 0; number < rounds && outcome.wrong.length === 0; number++) {
+    for (let number = 0; number < rounds && outcome.wrong.length === 0 && !signal?.aborted; number++) {
       outcome.rounds += 1;
       try {
         await this.#round(point, number, outcome);
@@ -80,7 +78,7 @@ export class Rounds {
     writers.begin();
     const pass = this.#random.int(1, point.passes);
     const member = await point.scenario(round, { name: point.name, pass, action: point.action });
-    if (!point.isSurvived) await this.#afterEnd(point, member, round, outcome);
+    if (!point.isSurvived) await this.#afterEnd(member, round, outcome);
     const tookMs = await cluster.startAll();
     outcome.slowestStartMs = Math.max(outcome.slowestStartMs, tookMs);
     if (!point.isSurvived) outcome.restarted += 1;
@@ -104,13 +102,7 @@ export class Rounds {
     return { cluster: this.#cluster, writers: this.#writers, number };
   }
 
-  async #afterEnd(point: Point, member: Member, { cluster, number, writers }: Round, outcome: Outcome): Promise<void> {
-    const { signal, status, said } = await member.ended;
-    const isKilled = point.action === "kill" && signal === "SIGKILL" && said.includes(`failpoint ${point.name}: kill`);
-    const isEnded = point.action === "EIO" && status === 1 && LAST_LINE.test(said);
-    if (!isKilled && !isEnded) {
-      throw new Error(`End at "${point.name}": signal ${signal}, status ${status}: ${said.slice(-1000)}`);
-    }
+  async #afterEnd(member: Member, { cluster, number, writers }: Round, outcome: Outcome): Promise<void> {
     outcome.killed += 1;
     if (number % 2 === 1) {
       await Promise.all(cluster.members.map((other) => other.kill()));

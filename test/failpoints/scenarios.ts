@@ -4,7 +4,7 @@
  * @module
  */
 import { eventually, sleep } from "../hosts/lib/wait.ts";
-import type { Member, TestCluster } from "./cluster.ts";
+import type { End, Member, TestCluster } from "./cluster.ts";
 import type { Action } from "./inject/failpoint.ts";
 import { promisesIn } from "./promises.ts";
 import type { Writers } from "./writers.ts";
@@ -25,7 +25,9 @@ export interface Order {
 
 export type Scenario = (round: Round, order: Order) => Promise<Member>;
 
-const REACHED_MS = 15_000;
+export const REACHED_MS = 15_000;
+/** src/daemon/main.ts has the same words. */
+export const LAST_LINE = /\nStopping at once: .+\n$/;
 /** How long a disk stays full at least. */
 const FULL_MS = 300;
 /** A disk is full until it has room; whatever else happens, happens once. */
@@ -33,16 +35,29 @@ const word = ({ name, pass, action }: Order): string => `${name}:${action === "E
 const arm = (member: Member, order: string): Promise<null> => member.call(`/arm?word=${order}`);
 
 /** The leader and its followers take turns. */
-async function target({ cluster, number }: Round): Promise<Member> {
+export async function target({ cluster, number }: Round): Promise<Member> {
   return number % 2 === 0 ? await cluster.leader() : await cluster.follower(number >> 1);
 }
 
+/** It was killed there, and nowhere else; or its disk failed, and it ended with the reason as its last line. */
 async function ended(member: Member, order: Order): Promise<Member> {
-  const late = sleep(REACHED_MS).then(() => "late");
-  if ((await Promise.race([member.ended, late])) === "late") {
-    throw new Error(`Reach "${order.name}": it was not passed ${order.pass} times; ${member.said.slice(-500)}`);
+  const { signal, status, said } = await endOf(member, order);
+  const isKilled = order.action === "kill" && signal === "SIGKILL" && said.includes(`failpoint ${order.name}: kill`);
+  if (!isKilled && !(order.action === "EIO" && status === 1 && LAST_LINE.test(said))) {
+    throw new Error(`End at "${order.name}": signal ${signal}, status ${status}: ${said.slice(-1000)}`);
   }
   return member;
+}
+
+export async function endOf(member: Member, { name, pass }: Order): Promise<End> {
+  let timer: Timer | undefined;
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(() => resolve(null), REACHED_MS);
+  });
+  const end = await Promise.race([member.ended, late]);
+  clearTimeout(timer);
+  if (end === null) throw new Error(`Reach "${name}": it was not passed ${pass} times; ${member.said.slice(-500)}`);
+  return end;
 }
 
 /** Writers alone lead there. */
@@ -87,7 +102,7 @@ export const behind: Scenario = async (round, order) => {
   return await ended(member, order);
 };
 
-async function away(round: Round): Promise<Member> {
+export async function away(round: Round): Promise<Member> {
   const member = await target(round);
   const { lastIndex } = await member.state();
   await member.kill();
