@@ -17,7 +17,7 @@
  */
 import type { Clock } from "../lib/clock.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
-import { pause } from "../lib/wait.ts";
+import { linkSignals, pause } from "../lib/wait.ts";
 import type {
   AgentRegistry,
   MachineRegistration,
@@ -290,7 +290,8 @@ export class Agent {
       } catch (error) {
         if (!(error instanceof UnitManagerError)) throw error;
         if (failures++ === 0) log.warning("Cannot read this machine's units, trying on", { reason: reasonOf(error) });
-        await pause(clock, backoff.next(), AbortSignal.any([signal, this.#regained.signal]));
+        using over = linkSignals([signal, this.#regained.signal]);
+        await pause(clock, backoff.next(), over.signal);
       }
     }
   }

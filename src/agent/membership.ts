@@ -13,7 +13,7 @@
  */
 import type { Clock } from "../lib/clock.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
-import { pause } from "../lib/wait.ts";
+import { linkSignals, pause } from "../lib/wait.ts";
 import {
   type AgentRegistry,
   KvError,
@@ -136,7 +136,8 @@ export class Membership {
   async #keepAlive(session: MachineSession): Promise<void> {
     const { clock, log } = this.#options;
     const { heartbeatMs, ttlMs } = this.#pace;
-    const signal = AbortSignal.any([this.#stop.signal, this.#ended.signal]);
+    using over = linkSignals([this.#stop.signal, this.#ended.signal]);
+    const { signal } = over;
     let failures = 0;
     await pause(clock, heartbeatMs, signal);
     while (!signal.aborted) {

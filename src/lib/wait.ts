@@ -1,5 +1,5 @@
 /**
- * Waiting that always ends: a pause and a deadline, both on the Clock port and both cut short by a signal.
+ * Waiting that always ends: a pause and a deadline, both on the Clock port and both cut short by a signal, or by one of several.
  *
  * @module
  */
@@ -20,6 +20,29 @@ export function pause(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
     const timer = clock.after(delayMs, end);
     signal?.addEventListener("abort", end);
   });
+}
+
+export interface LinkedSignal extends Disposable {
+  readonly signal: AbortSignal;
+}
+
+/**
+ * A signal that is aborted as soon as one of these is, until it is disposed of.
+ *
+ * AbortSignal.any() does the same, but Bun 1.4.5 never frees what it returns once somebody has listened to it, with all that the
+ * listener holds: not for what happens again and again in a daemon.
+ */
+export function linkSignals(signals: readonly AbortSignal[]): LinkedSignal {
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  for (const signal of signals) signal.addEventListener("abort", abort);
+  if (signals.some((signal) => signal.aborted)) abort();
+  return {
+    signal: controller.signal,
+    [Symbol.dispose]() {
+      for (const signal of signals) signal.removeEventListener("abort", abort);
+    },
+  };
 }
 
 export interface Deadline {
