@@ -182,6 +182,7 @@ export class Daemon {
       machineId: this.#options.machineId,
       leader: () =>
         currentLeader({ self: this.#options.machineId, leads: this.#leadership.leads, view: this.#view, store }),
+      alarms: () => store.alarms,
       metrics: this.#metrics,
       metricsText: () => this.#metrics.text(),
       log,

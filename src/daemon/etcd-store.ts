@@ -126,6 +126,8 @@ export class EtcdStore implements DaemonStore {
   }
 
   readonly voters: readonly string[] = [];
+  /** etcd has alarms of its own, for its own operator. */
+  readonly alarms: readonly string[] = [];
 
   /** Commands are etcd's: its members know them all. */
   async start(handlers: ReadonlyMap<string, CallHandler>): Promise<void> {

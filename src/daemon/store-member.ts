@@ -175,6 +175,11 @@ export class StoreMember implements DaemonStore {
     return "No quorum: the cluster has no leader, too few of initial_cluster's members are reachable";
   }
 
+  get alarms(): readonly string[] {
+    const { alarm } = this.kv.health.check;
+    return alarm === null ? [] : [alarm];
+  }
+
   measure(metrics: Metrics): void {
     measureReplica(metrics, this, this.#options.members?.members ?? new Map());
   }

@@ -45,6 +45,8 @@ export interface DaemonStore {
   mayBeLedBy(address: string): boolean;
   /** Why the registry cannot be read, for an operator; null: nothing is wrong here. */
   readonly trouble: string | null;
+  /** What is wrong with the store as a whole though it answers, for an operator; mostly nothing. */
+  readonly alarms: readonly string[];
   measure(metrics: Metrics): void;
   /** Peer addresses of the members that apply what is written; none where somebody else's store does. */
   readonly voters: readonly string[];

@@ -303,6 +303,8 @@ export class RegistryView implements EngineView {
     if (this.#failures > 1) this.#log.notice("Reading the registry again", { failures: this.#failures });
     this.#failures = 0;
     this.#state = state;
+    // A store that was rebuilt, or restored, may be behind what was seen of it before.
+    this.#revision = revision;
     this.#advance([{ kind: "reset" }], revision);
     return revision;
   }

@@ -140,7 +140,7 @@ test("a follower that applies an entry wrongly is named everywhere within 30 s, 
   expect(held(victim, "before")).toBe("v");
   for (const member of cluster.members.values()) {
     const said = errors().filter((line) => line.member === member.id && line.fields.decision === "diverged");
-    expect(said[0]?.message).toContain(`host${victim.id}:2380 holds another state`);
+    expect(said[0]?.message).toContain(`host${victim.id}:2380 does not hold what the majority holds`);
   }
   expect(lines.filter(({ fields }) => fields.decision === "rebuilt").map(({ member }) => member)).toEqual([victim.id]);
   await cluster.advance(25_000);
@@ -216,6 +216,21 @@ test("memory that fails is found by the member itself, also while nobody writes"
   expect(cluster.clock.now() - damagedAt).toBeLessThan(ALARM_MS);
   await cluster.until(() => victim.kv.health.trust.rebuilds === 1);
   expect(held(victim, "k")).toBe("right");
+});
+
+test("a cluster of one whose memory fails serves nothing more and asks to be started anew", async () => {
+  await started({ size: 1 });
+  const member = cluster.theLeader();
+  await put(member, "k", "right");
+  const stored = member.machine.store.index.latest("k")?.value;
+  stored?.fill(0, 0, 1);
+  await cluster.until(() => cluster.hopeless.length > 0);
+  expect(cluster.hopeless[0]?.message).toContain("what it holds is not what it applied");
+  expect((await refusal(member.kv.range({ key: encodeText("k") }))).code).toBe("unavailable");
+  await cluster.halt(member.id);
+  const again = await cluster.boot(member.id);
+  await again.kv.range({ key: encodeText("k") });
+  expect(held(again, "k")).toBe("right");
 });
 
 test("two that differ while the third is away are an alarm without a culprit; with it there is one", async () => {

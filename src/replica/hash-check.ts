@@ -86,6 +86,14 @@ export class HashCheck {
   get verdict(): Verdict {
     return this.#verdict;
   }
+  /** The same for an operator; null: nothing is wrong, as far as anybody could ask. */
+  get alarm(): string | null {
+    const { kind, suspects } = this.#verdict;
+    if (kind === "equal") return null;
+    const who = this.#addresses(suspects).join(", ");
+    if (kind === "divergent") return `The members' data differ: ${who} does not hold what the majority holds`;
+    return `The members' data differ, and no majority says who is right: ${who}. Restart flt on one after the other: each builds its state anew from its own log`;
+  }
   /** Rounds that this member led or was told of, by what came out. */
   get outcomes(): ReadonlyMap<Outcome, number> {
     return this.#outcomes;
@@ -237,20 +245,21 @@ export class HashCheck {
     const isSame = before.kind === verdict.kind && before.suspects.join() === verdict.suspects.join();
     if (isSame) return;
     const { log, members } = this.#ports;
-    if (verdict.kind === "equal") {
+    const { alarm } = this;
+    if (alarm === null) {
       log.notice("All members that can be asked hold the same data again", { index });
       return;
     }
-    const suspects = verdict.suspects.map((id) => members.get(id) ?? `member ${id}`);
-    const fields = { decision: "diverged", members: suspects.join(" "), index, digests: textOf(readings, members) };
-    if (verdict.kind === "divergent") {
-      log.error(`The members' data differ: ${suspects.join(", ")} holds another state than the majority`, fields);
-    } else {
-      log.error(
-        `The members' data differ, and no majority says who is right: ${suspects.join(", ")}. Restart flt on one after the other: each builds its state anew from its own log`,
-        fields,
-      );
-    }
+    log.error(alarm, {
+      decision: "diverged",
+      members: this.#addresses(verdict.suspects).join(" "),
+      index,
+      digests: textOf(readings, members),
+    });
+  }
+
+  #addresses(ids: readonly NodeId[]): readonly string[] {
+    return ids.map((id) => this.#ports.members.get(id) ?? `member ${id}`);
   }
 
   #draw({ index }: Report, verdict: Verdict): void {

@@ -135,6 +135,21 @@ test("a call that the leader refused before it looked at it is tried again", asy
   expect(requests).toBe(3);
 });
 
+test("keep-alives that come together are confirmed together: a thousand cost what one does", async () => {
+  await started();
+  const leader = cluster.theLeader();
+  const granted = Array.from({ length: 1_000 }, () => leader.kv.leaseGrant({ ttlMs: 60_000 }));
+  const ids = (await Promise.all(granted)).map(({ id }) => id);
+  const cost = async (leases: readonly number[]) => {
+    const before = cluster.messages;
+    await Promise.all(leases.map((id) => leader.kv.leaseKeepAlive(id)));
+    return cluster.messages - before;
+  };
+  // A question and an answer a follower; a heartbeat may fall into the round.
+  expect(await cost(ids.slice(0, 1))).toBeLessThanOrEqual(8);
+  expect(await cost(ids)).toBeLessThanOrEqual(8);
+});
+
 test("a keep-alive whose answer was lost is harmless to repeat", async () => {
   await started();
   const holder = cluster.follower();

@@ -45,6 +45,10 @@ export class KvCluster {
   readonly #network: RaftNetwork;
   readonly #addresses: ReadonlyMap<NodeId, string>;
   #seed = 7;
+  /** What would have ended a member's process. */
+  readonly hopeless: Error[] = [];
+  /** How many messages raft has sent. */
+  messages = 0;
   /** Sees each call to the leader on its way; may throw to fail it, before or after it was answered. */
   onCall: (stage: "request" | "reply", from: NodeId, to: NodeId) => void = () => {};
   /** May put other bytes in an answer's place. */
@@ -55,7 +59,7 @@ export class KvCluster {
     const ids = Array.from({ length: options.size ?? 3 }, (_, i) => i + 1);
     this.#addresses = new Map(ids.map((id) => [id, `host${id}:2380`]));
     const plan = (from: NodeId, to: NodeId) => (this.#connected(from, to) ? [HOP_MS] : []);
-    this.#network = new RaftNetwork({ clock: this.clock, plan });
+    this.#network = new RaftNetwork({ clock: this.clock, plan, onSend: () => void this.messages++ });
     for (const id of ids) this.#disks.set(id, new MemoryDisk({ delay: () => this.#onDisk(id) }));
   }
 
@@ -99,9 +103,7 @@ export class KvCluster {
       clock,
       log: this.#options.log?.(id) ?? SILENT_LOG,
       config,
-      onHopeless: (error) => {
-        throw error;
-      },
+      onHopeless: (error) => void this.hopeless.push(error),
     });
     const member = { id, raft, machine, kv, handlers: replicaHandlers(kv) };
     this.members.set(id, member);

@@ -108,6 +108,8 @@ describe("entities", () => {
     });
     world.change({ leader: () => M2 });
     expect(await world.json("/flt/v1/version")).toEqual({ version: "0.1.0", machineID: M1, leader: M2 });
+    world.change({ alarms: () => ["The members' data differ"] });
+    expect(await world.json("/flt/v1/version")).toMatchObject({ alarms: ["The members' data differ"] });
   });
 
   test("reasons say why a unit is nowhere", async () => {

@@ -69,7 +69,12 @@ const unitBatchResult = v.strictObject({
   units: v.array(v.strictObject({ name: text, status, revision: optional(revision), error: optional(errorDetail) })),
 });
 const unitNames = v.strictObject({ names: v.array(text) });
-const version = v.strictObject({ version: text, machineID: machineId, leader: optional(machineId) });
+const version = v.strictObject({
+  version: text,
+  machineID: machineId,
+  leader: optional(machineId),
+  alarms: optional(list(text)),
+});
 const reason = v.strictObject({ machineID: optional(machineId), reason: text });
 const reasons = v.strictObject({ reasons: v.array(reason) });
 const unitDetail = v.strictObject({ ...unit.entries, reasons: optional(list(reason)) });

@@ -78,6 +78,8 @@ export interface FleetApiPorts {
   readonly machineId: MachineId;
   /** The machine whose engine decides now; null: none does, or this one does not know. */
   readonly leader?: () => MachineId | null;
+  /** What is wrong with the cluster's data though requests are served, a sentence each. */
+  readonly alarms?: () => readonly string[];
   /** Where requests are counted. */
   readonly metrics?: Metrics;
   /** What GET /metrics answers; absent: 404. */

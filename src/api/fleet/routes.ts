@@ -332,7 +332,7 @@ const REST: readonly Route[] = [
       GET: {
         handler: getVersion,
         id: "getVersion",
-        summary: "Who answers, and who leads as far as it knows",
+        summary: "Who answers, who leads as far as it knows, and what is wrong with the cluster's data, if anything is",
         answers: { 200: { description: "The version", entity: "Version" } },
       },
     },
@@ -367,7 +367,13 @@ export const ROUTES: readonly Route[] = [...UNITS, ...STATE, ...REST];
 async function getVersion(call: Call): Promise<Response> {
   const { ports } = call;
   const leader = ports.leader?.() ?? null;
-  return json(200, { version: ports.version, machineID: ports.machineId, ...(leader === null ? {} : { leader }) });
+  const alarms = ports.alarms?.() ?? [];
+  return json(200, {
+    version: ports.version,
+    machineID: ports.machineId,
+    ...(leader === null ? {} : { leader }),
+    ...(alarms.length === 0 ? {} : { alarms }),
+  });
 }
 
 /** Hardly anybody asks for these: what makes them is loaded by whoever does first. */
