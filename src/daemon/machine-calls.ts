@@ -137,7 +137,7 @@ export class DaemonMachineCalls {
     const address = this.#options.address(machineId);
     if (address === "") {
       throw new NoCallsError(
-        `Asking machine ${shortMachineId(machineId)} failed: its daemon has no peer port; set listen_peer there, or go by SSH`,
+        `Asking machine ${shortMachineId(machineId)} failed: its daemon has no peer port. Set listen_peer there`,
       );
     }
     if (address === undefined) {

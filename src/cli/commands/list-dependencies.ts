@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { DependenciesOptions } from "../../client/index.ts";
 import { unitOptionFromEntity } from "../../model/entities.ts";
 import { parseRequirements, type Requirements } from "../../model/requirements.ts";
 import {
@@ -20,8 +21,10 @@ import {
 } from "../command.ts";
 import type { UnitPicture } from "../picture.ts";
 import { selectUnits } from "../select.ts";
+import { shellLine } from "../ssh/arguments.ts";
 import { UnitWatch } from "../watch.ts";
-import { holdersOf, printInTurn, sourcesOf } from "./machine-text.ts";
+import { asksBySsh, holdersOf, isMissingRoute, onEachBySsh, printInTurn, sourcesOf } from "./machine-text.ts";
+import { SSH_INSTEAD_FLAG } from "./shared-flags.ts";
 
 export const listDependencies: Command = {
   name: "list-dependencies",
@@ -37,6 +40,7 @@ export const listDependencies: Command = {
     { name: "after", fallback: "false", help: "What is ordered before the unit" },
     { name: "all", short: "a", fallback: "false", help: "Follow every unit, not just targets" },
     { name: "plain", fallback: "false", help: "A list instead of a tree" },
+    SSH_INSTEAD_FLAG,
   ],
   pages: true,
   async run(context) {
@@ -60,7 +64,7 @@ export const listDependencies: Command = {
       }
       if (!isFirst) line(context, "");
       isFirst = false;
-      await printUnit(context, picture, direction);
+      status = Math.max(status, await printUnit(context, picture, direction));
     }
     return status;
   },
@@ -75,19 +79,36 @@ function readDirection({ flags }: CommandContext): Direction {
   return direction;
 }
 
-async function printUnit(context: CommandContext, picture: UnitPicture, direction: Direction): Promise<void> {
+async function printUnit(context: CommandContext, picture: UnitPicture, direction: Direction): Promise<number> {
   const { client, flags, world } = context;
   const { name } = picture;
   const options = { direction, all: flags.isOn("all"), plain: flags.isOn("plain") };
   const holders = holdersOf(picture);
   if (holders.length === 0) line(context, name);
-  await printInTurn(
-    context,
-    sourcesOf(holders, (id) => client.dependencies(name, id, options, world.signal)),
-  );
-  if (direction !== "requires" || options.plain) return;
+  const overSsh = (): Promise<number> => onEachBySsh(context, holders, remoteLine(name, options));
+  let status = EXIT_OK;
+  try {
+    if (asksBySsh(context)) status = await overSsh();
+    else {
+      await printInTurn(
+        context,
+        sourcesOf(holders, (id) => client.dependencies(name, id, options, world.signal)),
+      );
+    }
+  } catch (error) {
+    if (!isMissingRoute(error)) throw error;
+    status = await overSsh();
+  }
+  if (direction !== "requires" || options.plain) return status;
   const relations = await relationsOf(context, name);
   if (relations.length > 0) context.world.out(`In the cluster:\n${relations.map((text) => `  ${text}\n`).join("")}`);
+  return status;
+}
+
+function remoteLine(name: string, { direction, all, plain }: DependenciesOptions): string {
+  const flags = [direction !== "requires" && `--${direction}`, all && "--all", plain && "--plain"];
+  const given = flags.filter((flag) => flag !== false);
+  return shellLine(["systemctl", "list-dependencies", "--no-pager", ...given, "--", name]);
 }
 
 async function relationsOf({ client, world }: CommandContext, name: string): Promise<string[]> {

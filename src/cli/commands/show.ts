@@ -11,8 +11,10 @@ import { isPropertyName, PROPERTIES_MAX } from "../../model/property-name.ts";
 import { CliError, type Command, type CommandContext, EXIT_FAILED, EXIT_OK, note } from "../command.ts";
 import type { UnitPicture } from "../picture.ts";
 import { selectUnits } from "../select.ts";
+import { shellLine } from "../ssh/arguments.ts";
 import { UnitWatch } from "../watch.ts";
-import { type Holder, holdersOf } from "./machine-text.ts";
+import { asksBySsh, type Holder, holdersOf, isMissingRoute, onEachBySsh } from "./machine-text.ts";
+import { SSH_INSTEAD_FLAG } from "./shared-flags.ts";
 
 /** A property may occur several times (Reason, one a machine). */
 type Property = readonly [name: string, value: string];
@@ -62,6 +64,7 @@ export const show: Command = {
       help: "text, json (one array, on one line), json-pretty",
       choices: ["text", "json", "json-pretty"],
     },
+    SSH_INSTEAD_FLAG,
   ],
   pages: true,
   async run(context) {
@@ -76,22 +79,72 @@ export const show: Command = {
     const pictures = names.map((name) => watch.picture.get(name));
     await watch.close();
     const objects: Record<string, string>[] = [];
+    let status = EXIT_OK;
     let isFirst = true;
     for (const picture of pictures) {
       for (const holder of placesOf(picture)) {
-        const properties = await propertiesOf(context, picture, holder, wish.properties);
-        if (wish.isData) objects.push(asObject(properties));
+        if (wish.isData) objects.push(asObject(await dataOf(context, picture, holder, wish.properties)));
         else {
-          const lines = properties.map(([name, value]) => (wish.isValue ? `${value}\n` : `${name}=${value}\n`));
-          context.world.out(`${isFirst ? "" : "\n"}${lines.join("")}`);
+          if (!isFirst) context.world.out("\n");
+          status = Math.max(status, await showText(context, picture, holder, wish));
         }
         isFirst = false;
       }
     }
     if (wish.isData) context.world.out(`${JSON.stringify(objects, null, wish.indent)}\n`);
-    return EXIT_OK;
+    return status;
   },
 };
+
+async function showText(
+  context: CommandContext,
+  picture: UnitPicture,
+  holder: Holder | null,
+  wish: Wish,
+): Promise<number> {
+  const print = (properties: readonly Property[]): void => {
+    context.world.out(properties.map(([name, value]) => (wish.isValue ? `${value}\n` : `${name}=${value}\n`)).join(""));
+  };
+  try {
+    if (holder === null || !asksBySsh(context)) {
+      print(await propertiesOf(context, picture, holder, wish.properties));
+      return EXIT_OK;
+    }
+  } catch (error) {
+    if (holder === null || !isMissingRoute(error)) throw error;
+  }
+  const systemds = wish.properties.filter((name) => !isOwn(name));
+  const isAsked = wish.properties.length === 0 || systemds.length > 0;
+  const status = isAsked ? await showBySsh(context, picture.name, holder, { ...wish, properties: systemds }) : EXIT_OK;
+  print(ownProperties(picture, holder).filter(isWanted(wish.properties)));
+  return status;
+}
+
+/** systemctl's own words go straight to where ours go. */
+function showBySsh(context: CommandContext, name: string, holder: Holder, wish: Wish): Promise<number> {
+  const chosen = wish.properties.map((property) => `--property=${property}`);
+  const words = ["systemctl", "show", "--no-pager", ...(wish.isValue ? ["--value"] : []), ...chosen, "--", name];
+  return onEachBySsh(context, [holder], shellLine(words));
+}
+
+/** What SSH brings goes to the terminal as it is: data takes a machine that can be asked. */
+async function dataOf(
+  context: CommandContext,
+  picture: UnitPicture,
+  holder: Holder | null,
+  wanted: readonly string[],
+): Promise<Property[]> {
+  const way = "Leave --output out: as text it comes through SSH";
+  if (asksBySsh(context)) throw new CliError(`Cannot show ${picture.name} as JSON with --ssh-port. ${way}`);
+  try {
+    return await propertiesOf(context, picture, holder, wanted);
+  } catch (error) {
+    if (!isMissingRoute(error)) throw error;
+    throw new CliError(
+      `Cannot show ${picture.name} as JSON: its machine's daemon cannot be asked (listen_peer). ${way}`,
+    );
+  }
+}
 
 interface Wish {
   /** Empty: all. */
@@ -133,13 +186,20 @@ async function propertiesOf(
   holder: Holder | null,
   wanted: readonly string[],
 ): Promise<Property[]> {
-  const isOwn = (name: string): boolean => (OWN_PROPERTIES as readonly string[]).includes(name);
-  const isWanted = ([name]: Property): boolean => wanted.length === 0 || wanted.includes(name);
-  const own = ownProperties(picture, holder).filter(isWanted);
+  const own = ownProperties(picture, holder).filter(isWanted(wanted));
   const systemds = wanted.filter((name) => !isOwn(name));
   if (wanted.length > 0 && systemds.length === 0) return own;
   if (holder !== null) return [...(await askMachine(context, picture.name, holder, systemds)), ...own];
-  return [...absentProperties(picture).filter(isWanted), ...own];
+  return [...absentProperties(picture).filter(isWanted(wanted)), ...own];
+}
+
+function isOwn(name: string): boolean {
+  return (OWN_PROPERTIES as readonly string[]).includes(name);
+}
+
+/** @param wanted None: all. */
+function isWanted(wanted: readonly string[]): (property: Property) => boolean {
+  return ([name]) => wanted.length === 0 || wanted.includes(name);
 }
 
 async function askMachine(

@@ -105,13 +105,45 @@ describe("status and journal through SSH", () => {
   });
 
   test("without such an API", async () => {
-    world.answer = (path) => (/\/(status|journal)$/.test(path) ? new Response(null, { status: 404 }) : null);
+    world.answer = (path) => {
+      return /\/(status|journal|properties|dependencies)$/.test(path) ? new Response(null, { status: 404 }) : null;
+    };
     await world.run("status", "hello");
     await world.run("journal", "hello");
+    const asText = await world.run("show", "-p", "MainPID,Machine", "hello");
+    const asValue = await world.run("show", "-P", "Id", "hello");
+    const tree = await world.run("list-dependencies", "--all", "hello");
     expect(destinations()).toEqual([
       "-- 172.17.8.103 systemctl status -l --no-pager -- hello.service",
       "-- 172.17.8.103 journalctl --unit=hello.service --no-pager --lines=10 --output=short",
+      "-- 172.17.8.103 systemctl show --no-pager --property=MainPID -- hello.service",
+      "-- 172.17.8.103 systemctl show --no-pager --value --property=Id -- hello.service",
+      "-- 172.17.8.103 systemctl list-dependencies --no-pager --all -- hello.service",
     ]);
+    // The cluster's own words follow what the machine says.
+    expect([asText.out, asValue.out, tree.out]).toEqual([`Machine=${M1}\n`, "", ""]);
+    expect(await world.run("show", "-o", "json", "hello")).toEqual({
+      status: 1,
+      out: "",
+      err:
+        "Cannot show hello.service as JSON: its machine's daemon cannot be asked (listen_peer). " +
+        "Leave --output out: as text it comes through SSH\n",
+    });
+  });
+
+  test("show and list-dependencies with --ssh-port; what the cluster alone knows asks no machine", async () => {
+    await world.run("show", "--ssh-port=2222", "-p", "Machine", "hello");
+    expect(destinations()).toEqual([]);
+    world.ssh.result = { status: 255, isKeyRefused: false };
+    expect((await world.run("show", "--ssh-port=2222", "hello")).status).toBe(255);
+    expect((await world.run("list-dependencies", "--reverse", "--plain", "--ssh-port=2222", "hello")).status).toBe(255);
+    expect(destinations()).toEqual([
+      "-- 172.17.8.103 systemctl show --no-pager -- hello.service",
+      "-- 172.17.8.103 systemctl list-dependencies --no-pager --reverse --plain -- hello.service",
+    ]);
+    expect((await world.run("show", "--ssh-port=2222", "-o", "json", "hello")).err).toContain(
+      "as JSON with --ssh-port",
+    );
   });
 });
 
