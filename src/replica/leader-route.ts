@@ -69,7 +69,8 @@ export class LeaderRoute {
       const named = hint === NO_NODE ? reply.leader : NO_NODE;
       const news = named !== NO_NODE && named !== this.#options.raft.leader;
       hint = news ? named : NO_NODE;
-      if (!news && !(await this.#pause(backoffMs, deadlineMs, options.signal))) throw unreachable(action, reply.reason);
+      if (!news && !(await this.#pause(backoffMs, deadlineMs, options.signal)))
+        throw this.#gaveUp(action, reply.reason);
     }
   }
 
@@ -81,6 +82,14 @@ export class LeaderRoute {
     const address = members.get(leader);
     if (address === undefined) return elsewhere(NO_NODE, `leader ${leader} is not in initial_cluster`);
     return this.#send(leader, address, request, patience);
+  }
+
+  #gaveUp(action: string, reason: string): KvError {
+    const why =
+      this.#options.raft.leader === NO_NODE
+        ? "no quorum: this member cannot reach a leader"
+        : "the leader did not take it in time";
+    return new KvError("unavailable", `${action} failed: ${why} (${reason})`);
   }
 
   async #send(leader: NodeId, address: string, request: LeaderRequest, patience: Patience): Promise<LeaderReply> {
@@ -160,8 +169,4 @@ export class LeaderRoute {
 /** A caller that cancelled is told so; the doubt about a write is the same. */
 function failure(reply: Extract<LeaderReply, { readonly kind: "failed" }>, signal: AbortSignal | undefined): KvError {
   return new KvError(reply.code === "unknown-fate" && signal?.aborted ? "cancelled" : reply.code, reply.message);
-}
-
-function unreachable(action: string, reason: string): KvError {
-  return new KvError("unavailable", `${action} failed: no quorum: this member cannot reach a leader (${reason})`);
 }

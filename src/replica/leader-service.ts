@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { DroppedError, LostError, NO_NODE, NotLeaderError, UnknownFateError } from "#raft";
+import { DroppedError, type DropReason, LostError, NO_NODE, NotLeaderError, UnknownFateError } from "#raft";
 import { type ClusterLevel, FIRST_LEVEL } from "../lib/format.ts";
 import { reasonOf } from "../lib/log.ts";
 import { levelOf } from "../store/codec.ts";
@@ -108,6 +108,13 @@ function replyTo(error: unknown): LeaderReply {
   return { kind: "failed", code: "unknown-fate", message: `Write failed on the leader: ${reasonOf(error)}` };
 }
 
+/** What passes by itself: the member that asked tries again within its time, and then says this. */
+const PASSING: Partial<Record<DropReason, string>> = {
+  "too-much-uncommitted": "it waits for a majority to take what was written before",
+  transferring: "it is handing the leadership over",
+  stopped: "it is stopping",
+};
+
 function replyToDropped(error: DroppedError): LeaderReply {
   switch (error.reason) {
     case "disk-full":
@@ -121,6 +128,6 @@ function replyToDropped(error: DroppedError): LeaderReply {
     case "aborted":
       return { kind: "failed", code: "cancelled", message: "Write failed: it was cancelled before anything was done" };
     default:
-      return elsewhere(NO_NODE, error.message);
+      return elsewhere(NO_NODE, PASSING[error.reason] ?? error.message);
   }
 }
