@@ -14,6 +14,8 @@ import { FRAME_MAX_BYTES, type Frame, FrameReader, HELLO_MAX_BYTES } from "./fra
 export interface ConnectionHandler {
   frame(frame: Frame): void;
   closed(reason: string): void;
+  /** The kernel has taken everything, after it had not. */
+  drained?(): void;
 }
 
 export class Connection {
@@ -29,6 +31,7 @@ export class Connection {
     this.#handler = handler;
     socket.setNoDelay(true);
     socket.on("data", (chunk: Buffer) => this.feed(chunk));
+    socket.on("drain", () => this.#handler.drained?.());
     socket.on("error", (error) => this.close(reasonOf(error)));
     socket.on("close", () => this.close("the other side closed it"));
   }

@@ -165,6 +165,23 @@ test("messages arrive in order, both ways, small and large", async () => {
   expect(two.messages).toEqual(sent);
 });
 
+test("a heartbeat overtakes the entries that a slow peer has not read, and none of them is lost", async () => {
+  const [one, two] = await pair();
+  await connected(one, two);
+  two.messages.length = 0;
+  for (const socket of two.accepted) socket.pause();
+  const appends = 15;
+  for (let i = 0; i < appends; i++) one.transport?.send([append(1, 2, 1_000_000)]);
+  // The sockets' own buffers are filled by now; what they have is not overtaken.
+  await new Promise((resolve) => setImmediate(resolve));
+  one.transport?.send([heartbeat(1, 2, 7)]);
+  await new Promise((resolve) => setImmediate(resolve));
+  for (const socket of two.accepted) socket.resume();
+  await two.until(() => two.messages.length === appends + 1);
+  const at = two.messages.findIndex(({ kind }) => kind === "heartbeat");
+  expect(at).toBeLessThan(appends - 3);
+});
+
 test("everything that is sent in one turn leaves in one write", async () => {
   const [one, two] = await pair();
   await connected(one, two);

@@ -90,7 +90,10 @@ export class TcpTransport implements Transport {
   }
 
   send(messages: readonly Message[]): void {
-    for (const message of messages) this.#peers.get(message.to)?.link.send(encodeMessage(message));
+    for (const message of messages) {
+      const hasEntries = message.kind === "append" && message.entries.length > 0;
+      this.#peers.get(message.to)?.link.send(encodeMessage(message), hasEntries ? "entries" : "word");
+    }
   }
 
   async sendSnapshot(to: NodeId, meta: SnapshotMeta, term: Term, chunks: AsyncIterable<Uint8Array>): Promise<void> {
