@@ -103,25 +103,34 @@ async function settled(cluster: Cluster): Promise<void> {
   });
 }
 
-async function pauseAndWake(cluster: Cluster, sleeper: Host, pauseMs: number): Promise<void> {
+/** @param isDeaf It wakes while nobody reaches it over the network, and is reached a while later. */
+async function pauseAndWake(cluster: Cluster, sleeper: Host, pauseMs: number, isDeaf = false): Promise<void> {
   const prefix = `w${pauseMs / 1000}${sleeper.name}${Math.round(performance.now())}`;
   const before = JSON.stringify(await allWorkloads(cluster, "steady*"));
   const since = (await sleeper.mustRun(["date", "+%s"])).trim();
   const writer = new Writer(prefix);
   const reads: Reads = { answered: 0, refused: 0, stale: [] };
   await sleeper.pauseDaemon();
+  if (isDeaf) await sleeper.cut();
   // One who leads is missed for a second or two.
   const witness = await leaderOf(cluster, sleeper);
   writer.begin(witness);
   await sleep(Math.max(0, pauseMs - 1_000));
   const asked: Promise<void>[] = [];
   const ask = () => asked.push(read(sleeper, prefix, writer, reads));
+  const askFor = async (ms: number) => {
+    for (const end = performance.now() + ms; performance.now() < end; ) {
+      ask();
+      await sleep(READ_EVERY_MS);
+    }
+  };
   for (let i = 0; i < QUEUED_READS; i++) ask();
   await sleep(500);
   await sleeper.resumeDaemon();
-  for (const end = performance.now() + WAKING_MS; performance.now() < end; ) {
-    ask();
-    await sleep(READ_EVERY_MS);
+  await askFor(WAKING_MS);
+  if (isDeaf) {
+    await sleeper.heal();
+    await askFor(WAKING_MS);
   }
   await Promise.all(asked);
   await writer.end();
@@ -135,6 +144,8 @@ async function pauseAndWake(cluster: Cluster, sleeper: Host, pauseMs: number): P
   const others = cluster.others(sleeper).map(({ machineId }) => machineId);
   const lost = [...(await taken(cluster, since))];
   expect(lost.filter((entry) => others.some((machine) => entry.startsWith(machine)))).toEqual([]);
+  // A host that nobody reaches for that long is dead to the others, and its units go elsewhere.
+  if (isDeaf) return void (await waitActive(cluster.host("h1"), UNITS, 30_000));
   expect(lost.filter((entry) => entry.endsWith("machine-lost"))).toEqual([]);
   expect(JSON.stringify(await allWorkloads(cluster, "steady*"))).toBe(before);
 }
@@ -168,6 +179,12 @@ hostSuite("a daemon that stood still", { hosts: 3, config: { daemon_grace: "3m" 
       pauseMs + 90_000,
     );
   }
+
+  suite.case(
+    "the leader for 5 s, and it wakes while nobody can tell it of its successor",
+    async (cluster) => pauseAndWake(cluster, await leaderOf(cluster), 5_000, true),
+    90_000,
+  );
 
   suite.case(
     "all of them for 60 s: every lease is overdue, and none is taken",
