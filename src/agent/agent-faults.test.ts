@@ -259,6 +259,24 @@ describe("when somebody deletes a unit's file", () => {
   });
 });
 
+test("a daemon that is restarted while systemd is away: what its units were stays reported, and is corrected then", async () => {
+  await world.start();
+  await world.scheduleTogether({ "a.service": SLEEP, "b.service": SLEEP });
+  world.systemd.disconnect();
+  await world.restart();
+  await world.start();
+  for (let second = 0; second < 20; second++) {
+    await world.run(1_000);
+    expect(world.report("a.service")).toMatchObject({ jobState: "launched", active: "active" });
+  }
+  await world.place(["b.service"], null);
+  world.systemd.forget("b.service");
+  world.systemd.reconnect();
+  await world.run(3_000);
+  expect(world.report("a.service")).toMatchObject({ jobState: "launched", active: "active" });
+  expect(world.report("b.service")).toBeUndefined();
+});
+
 test("a name that was refused and is free now is taken without anybody asking again", async () => {
   await world.start();
   await world.schedule("ssh.service", SLEEP);

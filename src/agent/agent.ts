@@ -98,6 +98,9 @@ export class Agent {
   #watch: ScheduleWatch | null = null;
   #unsubscribe: () => void = () => {};
   #connected = false;
+  #isAdopted = false;
+  /** Of units that a former session of this machine reported it is not known yet whether they are still here. */
+  #inherited: readonly string[] = [];
   #scheduleKnown = false;
   #fatal = false;
   /** The fence fired: units are read again as soon as the schedule was. */
@@ -242,7 +245,16 @@ export class Agent {
   #registered(session: MachineSession): void {
     this.#firstSession.resolve();
     this.#reporter.attach(session);
+    this.#inherited = session.inherited;
+    this.#correctInherited();
     this.#watching ??= this.#followSchedule();
+  }
+
+  /** Says of what is not here any more that it is gone; once the units were read. */
+  #correctInherited(): void {
+    if (!this.#isAdopted) return;
+    for (const name of this.#inherited) this.#reporter.mark(name);
+    this.#inherited = [];
   }
 
   /**
@@ -286,6 +298,8 @@ export class Agent {
         this.#connected = true;
         log.info("Took over the units on this machine", { units: held.length });
         this.#runner.adopt(held, conditions);
+        this.#isAdopted = true;
+        this.#correctInherited();
         return;
       } catch (error) {
         if (!(error instanceof UnitManagerError)) throw error;

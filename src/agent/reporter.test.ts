@@ -16,6 +16,7 @@ function world(underWay: () => number) {
   let version = 0;
   const session = {
     ttlMs: 10_000,
+    inherited: [],
     heartbeat: async () => {},
     leave: async () => {},
     publish: async (reports) => {
@@ -76,6 +77,7 @@ function slowWorld() {
   const answers: { readonly done: () => void; readonly fail: (error: Error) => void }[] = [];
   const makeSession = (): MachineSession => ({
     ttlMs: 10_000,
+    inherited: [],
     heartbeat: async () => {},
     leave: async () => {},
     publish: (reports, gone) => {

@@ -38,14 +38,21 @@ describe("register()", () => {
     const former = await world.agents.register(registration(1), TTL_MS);
     await former.publish([unitReport(1, "a.service"), unitReport(1, "b.service")], []);
     const present = await world.agents.register(registration(1, { new: "yes" }), TTL_MS);
+    expect(present.inherited).toEqual(["a.service", "b.service"]);
     await present.publish([unitReport(1, "a.service", { active: "failed" })], []);
     await expect(former.publish([unitReport(1, "a.service")], [])).rejects.toMatchObject({ code: "lease-not-found" });
     await world.clock.advance(TTL_MS - 1);
     await present.heartbeat();
     await world.clock.advance(1);
     expect(world.view.machine(machineId(1))?.metadata).toEqual({ new: "yes" });
-    // What the former one reported alone ends with its lease.
-    expect([...world.view.reports()]).toMatchObject([{ name: "a.service", active: "failed" }]);
+    // What the former one reported is not forgotten with its lease.
+    expect([...world.view.reports()]).toMatchObject([
+      { name: "a.service", active: "failed" },
+      { name: "b.service", active: "active" },
+    ]);
+    await present.publish([], ["b.service"]);
+    await world.clock.advance(TTL_MS);
+    expect([...world.view.reports()]).toEqual([]);
   });
 
   test("another identity is refused while the first one lives, which keeps everything", async () => {

@@ -5,7 +5,8 @@
  * Idea. The registration carries an identity and hangs on a lease. Same identity: takes over, the old lease runs out unused.
  * Another identity: refused for as long as that lease lives.
  * Invariants.
- * - Reports are written only by the session that holds the machine's key, under its lease: they vanish with it.
+ * - Reports are written only by the session that holds the machine's key, under its lease: they vanish with it. A session that takes over
+ *   from another keeps what that reported: a machine that is only restarted never seems to hold nothing.
  * - leave() removes the machine's key no later than its units' places, so that nothing can be placed here meanwhile.
  *
  * Not here. When to beat, publish or leave (agent/).
@@ -17,7 +18,7 @@ import { type Log, reasonOf } from "../lib/log.ts";
 import { type MachineId, shortMachineId } from "../model/machine.ts";
 import type { UnitReport } from "../model/states.ts";
 import type { UnitOption } from "../model/unit-file.ts";
-import { type CallOptions, type Kv, KvError, type LeaseId, type TxnResponse } from "../store/kv.ts";
+import { type CallOptions, type Kv, KvError, type Lease, type LeaseId, type TxnResponse } from "../store/kv.ts";
 import type { RegistryGuard } from "./guard.ts";
 import type { Keys } from "./keys.ts";
 import { leaveMachine } from "./leave.ts";
@@ -73,7 +74,10 @@ export class KvAgentRegistry implements AgentRegistry {
           },
           options,
         );
-        if (answer.succeeded) return new KvMachineSession(this.#kv, this.#keys, id, lease.id, lease.ttlMs);
+        if (answer.succeeded) {
+          const inherited = before === undefined ? [] : await this.#inherit(id, lease, options);
+          return new KvMachineSession(this.#kv, this.#keys, id, lease, inherited);
+        }
         held = rangeOf(answer);
         this.#refuseOtherHost(registration, held.kvs[0]?.value);
       }
@@ -99,6 +103,29 @@ export class KvAgentRegistry implements AgentRegistry {
     if (answer.kvs.length === 0) answer = await this.#kv.range({ key }, options);
     const [kv] = answer.kvs;
     return kv === undefined ? undefined : decodeUnitFile(kv.value);
+  }
+
+  /** Moves the reports of a former session to this one's lease. Best effort: without it they vanish when the former lease is over. */
+  async #inherit(id: MachineId, lease: Lease, options: CallOptions = {}): Promise<readonly string[]> {
+    // The lease is counting, and nobody renews it yet.
+    const brief = { ...options, timeoutMs: lease.ttlMs / 4 };
+    try {
+      const { kvs } = await this.#kv.range(this.#keys.statesOf(id), brief);
+      const ops = kvs.map(({ key, value }) => put(key, value, lease.id));
+      const compare = [holdsLease(this.#keys.machine(id), lease.id)];
+      const batches = Array.from({ length: Math.ceil(ops.length / MAX_TXN_OPERATIONS) }, (_, batch) =>
+        ops.slice(batch * MAX_TXN_OPERATIONS, (batch + 1) * MAX_TXN_OPERATIONS),
+      );
+      await Promise.all(batches.map((success) => this.#kv.txn({ compare, success, failure: [] }, brief)));
+      return kvs.flatMap(({ key }) => {
+        const parsed = this.#keys.parse(key);
+        return parsed?.kind === "state" ? [parsed.name] : [];
+      });
+    } catch (error) {
+      if (!(error instanceof KvError)) throw error;
+      this.#log.debug("Left a former session's reports to its lease", { machine: id, reason: reasonOf(error) });
+      return [];
+    }
   }
 
   #refuseOtherHost(registration: MachineRegistration, stored: Uint8Array | undefined): void {
@@ -135,17 +162,19 @@ export class KvAgentRegistry implements AgentRegistry {
 
 class KvMachineSession implements MachineSession {
   readonly ttlMs: number;
+  readonly inherited: readonly string[];
   readonly #kv: Kv;
   readonly #keys: Keys;
   readonly #machineId: MachineId;
   readonly #lease: LeaseId;
 
-  constructor(kv: Kv, keys: Keys, machineId: MachineId, lease: LeaseId, ttlMs: number) {
+  constructor(kv: Kv, keys: Keys, machineId: MachineId, lease: Lease, inherited: readonly string[]) {
     this.#kv = kv;
     this.#keys = keys;
     this.#machineId = machineId;
-    this.#lease = lease;
-    this.ttlMs = ttlMs;
+    this.#lease = lease.id;
+    this.ttlMs = lease.ttlMs;
+    this.inherited = inherited;
   }
 
   async heartbeat(options?: CallOptions): Promise<void> {

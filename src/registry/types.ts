@@ -234,6 +234,8 @@ export interface EngineTerm {
 /** What an agent does in the registry. */
 export interface MachineSession {
   readonly ttlMs: number;
+  /** Units that a former session of this machine reported: they stay as reported until this one says what they are, or that they are gone. */
+  readonly inherited: readonly string[];
   /** Renews the lease; rejects with KvError `lease-not-found` when it is over: register again. */
   heartbeat(options?: CallOptions): Promise<void>;
   /** One transaction (or a few, above 128 keys): reports to be there, names to be gone. */
