@@ -118,7 +118,7 @@ export class Agent {
       confirm: (name: string, signal: AbortSignal) => this.#reporter.confirm(name, signal),
       isAttached: (session: MachineSession) => this.#reporter.isAttached(session),
     };
-    this.#clearance = new Clearance({ neighbours: options.neighbours, reports, clock, selfId });
+    this.#clearance = new Clearance({ neighbours: options.neighbours, reports, clock, log, selfId });
     this.#fence = new FenceKeeper({
       units,
       clock,

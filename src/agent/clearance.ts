@@ -19,9 +19,10 @@
  * @module
  */
 import type { Clock } from "../lib/clock.ts";
+import type { Log } from "../lib/log.ts";
 import { pause } from "../lib/wait.ts";
 import { FENCE_OVER_MS } from "../model/fence.ts";
-import type { Machine, MachineId } from "../model/machine.ts";
+import { type Machine, type MachineId, shortMachineId } from "../model/machine.ts";
 import type { UnitReport } from "../model/states.ts";
 import type { CallOptions, MachineSession, Scheduled, ViewChange } from "../registry/types.ts";
 import type { Reporter } from "./reporter.ts";
@@ -42,11 +43,14 @@ export interface ClearanceOptions {
   /** What the others can read of this machine. */
   readonly reports: Pick<Reporter, "confirm" | "isAttached">;
   readonly clock: Clock;
+  readonly log: Log;
   readonly selfId: MachineId;
 }
 
 /** What a start waits for: news of a unit or of a machine, or that this much time goes by. */
 interface Obstacle {
+  /** For whoever asks the journal why nothing starts. */
+  readonly why: string;
   readonly about: string;
   readonly waitMs: number;
 }
@@ -80,7 +84,8 @@ export class Clearance {
    * the signal is aborted. Rejects with KvError when the store cannot say.
    */
   async granted(name: string, signal: AbortSignal): Promise<MachineSession | null> {
-    const { neighbours, reports } = this.#options;
+    const { neighbours, reports, log } = this.#options;
+    let isTold = false;
     while (!signal.aborted) {
       const session = await reports.confirm(name, signal);
       if (session === null) return null;
@@ -88,6 +93,8 @@ export class Clearance {
       while (!signal.aborted && reports.isAttached(session)) {
         const obstacle = this.#obstacle(name);
         if (obstacle === null) return session;
+        if (!isTold) log.info(`Unit "${name}" with Fence=strict waits to be started: ${obstacle.why}`, { unit: name });
+        isTold = true;
         await this.#news(obstacle, signal);
       }
     }
@@ -102,16 +109,21 @@ export class Clearance {
   #obstacle(name: string): Obstacle | null {
     const { neighbours, selfId, clock } = this.#options;
     const endless = { about: name, waitMs: Number.POSITIVE_INFINITY };
-    // Moved on, or not to run any more: the agent will hear of it.
-    if (neighbours.scheduledOn(selfId, name)?.desiredState !== "launched") return endless;
-    for (const report of neighbours.reports(name)) {
-      if (report.machineId !== selfId && report.jobState !== "inactive") return endless;
+    // The agent will hear of it, too.
+    if (neighbours.scheduledOn(selfId, name)?.desiredState !== "launched") {
+      return { ...endless, why: "it is not to run here any more" };
+    }
+    for (const { machineId, jobState } of neighbours.reports(name)) {
+      if (machineId !== selfId && jobState !== "inactive") {
+        return { ...endless, why: `machine ${shortMachineId(machineId)} still holds it` };
+      }
     }
     const now = clock.now();
     let last: Obstacle | null = null;
     for (const [id, fencedAtMs] of this.#fencedAtMs) {
       const waitMs = fencedAtMs - now;
-      if (waitMs > (last?.waitMs ?? 0)) last = { about: id, waitMs };
+      if (waitMs <= (last?.waitMs ?? 0)) continue;
+      last = { about: id, waitMs, why: `machine ${shortMachineId(id)} was lost a moment ago, and may run it` };
     }
     return last;
   }

@@ -16,6 +16,7 @@ import { eventually, sleep, steadily } from "./lib/wait.ts";
 
 const FENCED = "held-strict.service";
 const FREE = "held-loosely.service";
+const EXAMPLE = "only-one.service";
 /** Lease 4 s, then 10 s until it surely has stopped (src/model/fence.ts); a start, and a busy machine. */
 const MOVED_MS = 22_000;
 /** A hand-over lasts 30 s at most, and then it is placed elsewhere. */
@@ -112,6 +113,7 @@ hostSuite("Fence=strict", { hosts: 3 }, (suite) => {
       const begin = performance.now();
       await label(cluster, to);
       expect(await movesAfterStop(cluster, from)).toBe(to);
+      expect(await to.journal()).toContain(`waits to be started: machine ${from.machineId.slice(0, 8)} still holds it`);
       expect(performance.now() - begin).toBeGreaterThan(2_000);
       expect(performance.now() - begin).toBeLessThan(6_000);
       await from.mustFlt("destroy", FENCED);
@@ -120,6 +122,14 @@ hostSuite("Fence=strict", { hosts: 3 }, (suite) => {
       await settled(cluster);
     },
   );
+
+  suite.case("the example, as it is", async (cluster) => {
+    const h1 = cluster.host("h1");
+    await h1.write(`/root/${EXAMPLE}`, await Bun.file(`${import.meta.dir}/../../examples/${EXAMPLE}`).text());
+    await h1.mustFlt("start", `/root/${EXAMPLE}`);
+    await waitActive(h1, [EXAMPLE]);
+    await h1.mustFlt("destroy", EXAMPLE);
+  });
 
   for (const [what, fill] of Object.entries(FULL_RUN)) {
     suite.case(`/run is full, ${what}: the timer is put off all the same, also by the next daemon`, async (cluster) => {

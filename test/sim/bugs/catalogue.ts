@@ -296,8 +296,8 @@ const REGISTRY: readonly Bug[] = [
   {
     name: "a fenced unit is started without a look at who reports it",
     file: "src/agent/clearance.ts",
-    find: 'if (report.machineId !== selfId && report.jobState !== "inactive") return endless;',
-    replace: 'if (report.machineId !== selfId && report.jobState === "inactive") return endless;',
+    find: 'if (machineId !== selfId && jobState !== "inactive") {',
+    replace: 'if (machineId !== selfId && jobState === "inactive") {',
     seeds: 200,
   },
 ];
