@@ -6,7 +6,14 @@
  * @module
  */
 export { RAFT_DEFAULTS, type RaftNodeConfig } from "./driver/config.ts";
-export { DroppedError, type DropReason, LostError, NotLeaderError, UnknownFateError } from "./driver/errors.ts";
+export {
+  DamagedLogError,
+  DroppedError,
+  type DropReason,
+  LostError,
+  NotLeaderError,
+  UnknownFateError,
+} from "./driver/errors.ts";
 export { RaftNode, type RaftNodePorts, type RaftStatus, type Turning } from "./driver/node.ts";
 export {
   type Clock,
@@ -18,6 +25,7 @@ export {
   type LogStorage,
   type RaftLog,
   type RaftLogFields,
+  type Salvage,
   type SnapshotPrefix,
   type SnapshotWriter,
   type StateLoader,

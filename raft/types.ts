@@ -39,6 +39,8 @@ export interface HardState {
   /** The candidate that got this node's vote in `term`, or NO_NODE. */
   readonly vote: NodeId;
   readonly commit: LogIndex;
+  /** There while this node recovers from damage to its disk (core/recovery.ts): above the number of any earlier damage. */
+  readonly recovery?: number;
 }
 
 /** Who takes part. Learners receive the log and never vote. */
@@ -116,6 +118,19 @@ export type Message = Envelope &
       }
     /** Leader transfer: campaign at once (thesis 3.10). */
     | { readonly kind: "timeout-now" }
+    /** This node lost what was on its disk: what it said before is void, what it says now is no promise (core/recovery.ts). */
+    | { readonly kind: "recovering"; readonly recovery: number }
+    /** What a node that recovers answers to appends, in place of an append-reply: it counts for nothing but the next append. */
+    | {
+        readonly kind: "recovery-reply";
+        readonly recovery: number;
+        readonly index: LogIndex;
+        readonly rejected: boolean;
+        readonly hintIndex: LogIndex;
+        readonly hintTerm: Term;
+      }
+    /** From the leader: you have everything that you can ever have promised; this recovery is over. */
+    | { readonly kind: "recovered"; readonly recovery: number }
   );
 
 export type MessageKind = Message["kind"];

@@ -1,7 +1,7 @@
 /**
  * The log's tables: what is kept, and that what comes back is what was written.
  *
- *     meta        format, cluster, node                            who this log belongs to
+ *     meta        format, cluster, node, check; while it recovers from damage: recovery      who this log belongs to
  *     state       term, vote, commit, last index and term, crc     one row, written with each batch
  *     entry       index, term, kind, data, crc
  *     snapshot    file, chunks, bytes, meta, crc                   one row: the file that counts
@@ -22,11 +22,11 @@ import { crc32 } from "node:zlib";
 import { ByteReader, ByteWriter, CodecError } from "../driver/bytes.ts";
 import { entryKindNumber, entryKindOf, readSnapshotMeta, writeSnapshotMeta } from "../driver/codec.ts";
 import { CorruptLogError, DiskFullError } from "../driver/ports.ts";
-import type { Entry, HardState, LogIndex, NodeId, SnapshotMeta, Term } from "../types.ts";
-import { IdentityMismatchError, LogInUseError, NewerFormatError } from "./log-errors.ts";
+import type { Entry, HardState, LogIndex, SnapshotMeta, Term } from "../types.ts";
+import { LogInUseError } from "./log-errors.ts";
+import { checkMeta, type LogIdentity, writeMeta } from "./log-meta.ts";
 import type { FileSize } from "./snapshot-files.ts";
 
-const FORMAT = 1;
 /** A daemon that is just ending may still hold the lock for a moment. */
 const LOCK_WAIT_MS = 500;
 /** Where the write-ahead file is cut back to after a large transaction. */
@@ -41,11 +41,6 @@ const SCHEMA = `
   CREATE TABLE snapshot (one INTEGER PRIMARY KEY CHECK (one = 1), file TEXT NOT NULL, chunks INTEGER NOT NULL,
     bytes INTEGER NOT NULL, meta BLOB NOT NULL, crc INTEGER NOT NULL);
 `;
-
-export interface LogIdentity {
-  readonly clusterId: string;
-  readonly nodeId: NodeId;
-}
 
 /** The state row. */
 export interface LogState {
@@ -65,26 +60,42 @@ export class LogDatabase {
   readonly #insert: Statement;
   readonly #truncate: Statement;
   readonly #saveState: Statement;
+  readonly #identity: LogIdentity;
+  #recovery: number | undefined;
 
-  constructor(path: string, identity: LogIdentity, maxPages: number | undefined) {
-    this.#database = openDatabase(path, identity);
+  /** @throws CorruptLogError when what names the log is damaged, or is no database. */
+  constructor(path: string, identity: LogIdentity, maxPages?: number) {
+    this.#database = openDatabase(path);
+    try {
+      this.#identity = identity;
+      this.#recovery = translated(() => {
+        this.#createIfNew();
+        return checkMeta(this.#database, path, identity);
+      });
+    } catch (error) {
+      this.#database.close();
+      throw error;
+    }
     if (maxPages !== undefined) this.#database.run(`PRAGMA max_page_count = ${maxPages}`);
     this.#insert = this.#database.query("INSERT INTO entry VALUES (?, ?, ?, ?, ?)");
     this.#truncate = this.#database.query("DELETE FROM entry WHERE log_index >= ?");
     this.#saveState = this.#database.query("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?, ?, ?)");
   }
 
+  /** The number of a recovery under way, as the database has it. */
+  get recovery(): number | undefined {
+    return this.#recovery;
+  }
+
   readState(): LogState | null {
     const row = this.#read("SELECT term, vote, commit_index, last_index, last_term, crc FROM state")[0];
     if (row === undefined) return null;
     const [term, vote, commit, lastIndex, lastTerm, crc] = row.map(Number);
-    const state = {
-      hardState: { term: term ?? 0, vote: vote ?? 0, commit: commit ?? 0 },
-      lastIndex: lastIndex ?? 0,
-      lastTerm: lastTerm ?? 0,
-    };
+    const hardState = { term: term ?? 0, vote: vote ?? 0, commit: commit ?? 0 };
+    const state = { hardState, lastIndex: lastIndex ?? 0, lastTerm: lastTerm ?? 0 };
     if (crc !== stateCrc(state)) throw new CorruptLogError("Read the raft log: the checksum of its state is wrong");
-    return state;
+    const recovery = this.#recovery;
+    return recovery === undefined ? state : { ...state, hardState: { ...hardState, recovery } };
   }
 
   readSnapshot(): NamedSnapshot | null {
@@ -101,6 +112,12 @@ export class LogDatabase {
   /** Entries from `from` to the end, each verified and each the next of the one before. */
   readEntries(from: LogIndex): Entry[] {
     const entries: Entry[] = [];
+    this.readEntriesInto(entries, from);
+    return entries;
+  }
+
+  /** The same; when it throws, `entries` holds those before the damage. */
+  readEntriesInto(entries: Entry[], from: LogIndex): void {
     for (const [index, term, kind, data, crc] of this.#read(
       `SELECT log_index, term, kind, data, crc FROM entry WHERE log_index >= ${from} ORDER BY log_index`,
     )) {
@@ -111,7 +128,6 @@ export class LogDatabase {
       }
       entries.push({ index: expected, term: Number(term), kind: entryKindOf(Number(kind)), data });
     }
-    return entries;
   }
 
   /** Replaces everything from the first entry on. */
@@ -125,6 +141,7 @@ export class LogDatabase {
       }
       this.#writeState(state);
     });
+    this.#recovery = state.hardState.recovery;
   }
 
   /** @param replacing Also drops the whole log, for a snapshot that came from the leader. */
@@ -141,6 +158,7 @@ export class LogDatabase {
       this.#database.run("DELETE FROM entry");
       this.#writeState(replacing);
     });
+    if (replacing !== null) this.#recovery = replacing.hardState.recovery;
   }
 
   /** Drops at most `count` of the oldest entries up to `index`. @returns whether there may be more. */
@@ -157,8 +175,18 @@ export class LogDatabase {
   }
 
   #writeState(state: LogState): void {
-    const { term, vote, commit } = state.hardState;
+    const { term, vote, commit, recovery } = state.hardState;
+    if (recovery !== this.#recovery) writeMeta(this.#database, this.#identity, recovery);
     this.#saveState.run(term, vote, commit, state.lastIndex, state.lastTerm, stateCrc(state));
+  }
+
+  #createIfNew(): void {
+    this.#database.run("BEGIN IMMEDIATE");
+    if (this.#database.query("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").get() === null) {
+      this.#database.run(SCHEMA);
+      writeMeta(this.#database, this.#identity, undefined);
+    }
+    this.#database.run("COMMIT");
   }
 
   #read(sql: string): unknown[][] {
@@ -180,7 +208,7 @@ export class LogDatabase {
   }
 }
 
-function openDatabase(path: string, identity: LogIdentity): Database {
+function openDatabase(path: string): Database {
   // Made here and not by SQLite, so that nobody else can read it from its first moment; the companions copy its mode.
   closeSync(openSync(path, "a", 0o600));
   chmodSync(path, 0o600);
@@ -193,7 +221,6 @@ function openDatabase(path: string, identity: LogIdentity): Database {
       database.run("PRAGMA journal_mode = WAL");
       database.run("PRAGMA synchronous = FULL");
       database.run(`PRAGMA journal_size_limit = ${WAL_KEEP_BYTES}`);
-      checkIdentity(database, path, identity);
       return database;
     });
   } catch (error) {
@@ -202,26 +229,20 @@ function openDatabase(path: string, identity: LogIdentity): Database {
     throw error;
   }
 }
-
-function checkIdentity(database: Database, path: string, identity: LogIdentity): void {
-  database.run("BEGIN IMMEDIATE");
-  const isNew = database.query("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").get() === null;
-  if (isNew) {
-    database.run(SCHEMA);
-    const save = database.query("INSERT INTO meta VALUES (?, ?)");
-    save.run("format", FORMAT);
-    save.run("cluster", identity.clusterId);
-    save.run("node", identity.nodeId);
-  }
-  database.run("COMMIT");
-  const meta = new Map(database.query("SELECT key, value FROM meta").values() as [string, unknown][]);
-  const format = Number(meta.get("format"));
-  if (format > FORMAT) throw new NewerFormatError(path, format, FORMAT);
-  const found = { clusterId: String(meta.get("cluster")), nodeId: Number(meta.get("node")) };
-  if (found.clusterId !== identity.clusterId || found.nodeId !== identity.nodeId) {
-    throw new IdentityMismatchError(path, found, identity);
-  }
-}
+/**
+ * What SQLite says when its file is not what it wrote. The statements here are right and their tables were made here: where SQLite
+ * does not understand them, or finds a row where there was none, the file has changed.
+ */
+const DAMAGE = [
+  "SQLITE_CORRUPT",
+  "SQLITE_NOTADB",
+  "SQLITE_FORMAT",
+  "SQLITE_SCHEMA",
+  "SQLITE_ERROR",
+  "SQLITE_CONSTRAINT",
+  "SQLITE_MISMATCH",
+  "SQLITE_IOERR_SHORT_READ",
+];
 
 /** SQLite's and the codec's errors in the words of the LogStorage port. */
 function translated<T>(act: () => T): T {
@@ -232,7 +253,7 @@ function translated<T>(act: () => T): T {
     if (!(error instanceof SQLiteError)) throw error;
     const code = error.code ?? "";
     if (code === "SQLITE_FULL") throw new DiskFullError("Write to the raft log: the disk, or the log's quota, is full");
-    if (code.startsWith("SQLITE_CORRUPT") || code === "SQLITE_NOTADB") {
+    if (DAMAGE.some((prefix) => code.startsWith(prefix))) {
       throw new CorruptLogError(`Read the raft log: its file is damaged (${error.message})`);
     }
     throw error;

@@ -1,7 +1,7 @@
 /**
  * LogStorage on disk: a SQLite database for log and hard state, files beside it for snapshots.
  *
- *     raft.db  raft.db-wal  raft.db.snapshot-12  raft.db.reserve
+ *     raft.db  raft.db-wal  raft.db.snapshot-12  raft.db.reserve      after damage also raft.db.damaged-DATE/
  *
  * Idea. Torn writes and half batches are the work of SQLite's authors: write-ahead log, synchronous FULL, one transaction a
  * batch. A batch waits for the end of the event loop's turn before its commit blocks the thread (p50 0.2 ms): what came
@@ -11,10 +11,12 @@
  * - One process at a time, one identity for ever, no file readable by others.
  * - When a promise resolves, its data is synced; when it rejects with DiskFullError, nothing of it was written.
  * - Hard state finds room on a full disk, in a file of its own (hard-state-reserve.ts).
+ * - Damage is found when something is read: at the start everything, later the snapshot that is sent. A log that lost its end, or all of
+ *   it, is damaged, too. What SQLite finds while writing is remembered for the next start (`raft.db.condemned`).
  *
  * @module
  */
-import { readdirSync, unlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import {
   CorruptLogError,
@@ -22,11 +24,15 @@ import {
   type LoadedState,
   type LogBatch,
   type LogStorage,
+  type Salvage,
   type SnapshotWriter,
 } from "../driver/ports.ts";
 import type { HardState, LogIndex, NodeId, SnapshotMeta } from "../types.ts";
-import { HardStateReserve, newerOf } from "./hard-state-reserve.ts";
+import { HardStateReserve, isBehind, type Position } from "./hard-state-reserve.ts";
 import { LogDatabase, type LogState } from "./log-database.ts";
+import type { LogIdentity } from "./log-meta.ts";
+import { lastIndexOf, salvage } from "./salvage.ts";
+import { finishReplacing, makingPath, replaceLog, setAsideFile } from "./set-aside.ts";
 import { removeFile, SnapshotFileReader, SnapshotFileWriter } from "./snapshot-files.ts";
 
 /** Deleted in one transaction while compacting: about 10 ms. */
@@ -41,46 +47,52 @@ export interface SqliteLogOptions {
   readonly maxPages?: number;
 }
 
-/** @throws IdentityMismatchError, NewerFormatError, LogInUseError, CorruptLogError, or the system's error. */
+/** @throws IdentityMismatchError, NewerFormatError, LogInUseError, or the system's error. Damage is load()'s to tell. */
 export async function openSqliteLog(options: SqliteLogOptions): Promise<LogStorage> {
-  const { path, clusterId, nodeId, maxPages } = options;
-  const database = new LogDatabase(path, { clusterId, nodeId }, maxPages);
-  try {
-    return new SqliteLog(path, database);
-  } catch (error) {
-    database.close();
-    throw error;
-  }
+  finishReplacing(options.path);
+  return new SqliteLog(options);
+}
+
+/** What is open while the log can be used. */
+interface Files {
+  readonly database: LogDatabase;
+  readonly reserve: HardStateReserve;
 }
 
 class SqliteLog implements LogStorage {
   readonly #path: string;
-  readonly #database: LogDatabase;
-  readonly #reserve: HardStateReserve;
-  #state: LogState;
-  #snapshotIndex: LogIndex;
-  #snapshotFile: string | null;
-  #nextFile: number;
+  readonly #identity: LogIdentity;
+  readonly #maxPages: number | undefined;
+  #files: Files | null = null;
+  /** Found when it was opened. */
+  #damage: CorruptLogError | null = null;
+  #state: LogState = EMPTY_STATE;
+  #snapshotIndex: LogIndex = 0;
+  #snapshotFile: string | null = null;
+  #nextFile = 1;
   #writer: FileSnapshotWriter | null = null;
   #closed = false;
 
-  constructor(path: string, database: LogDatabase) {
+  constructor({ path, clusterId, nodeId, maxPages }: SqliteLogOptions) {
     this.#path = path;
-    this.#database = database;
-    const snapshot = database.readSnapshot();
-    this.#snapshotIndex = snapshot?.meta.index ?? 0;
-    this.#snapshotFile = snapshot?.file ?? null;
-    const state = database.readState() ?? EMPTY_STATE;
-    this.#reserve = new HardStateReserve(`${path}.reserve`);
-    this.#state = { ...state, hardState: newerOf(state.hardState, this.#reserve.load() ?? state.hardState) };
-    this.#nextFile = this.#removeOrphans();
+    this.#identity = { clusterId, nodeId };
+    this.#maxPages = maxPages;
+    try {
+      this.#damage = damageWithoutReading(path);
+      if (this.#damage === null) this.#open();
+    } catch (error) {
+      if (!(error instanceof CorruptLogError)) throw error;
+      this.#damage = error;
+    }
   }
 
   async load(): Promise<LoadedState> {
-    const snapshot = this.#database.readSnapshot();
+    if (this.#damage !== null) throw this.#damage;
+    const { database } = this.#mustBeOpen();
+    const snapshot = database.readSnapshot();
     if (snapshot !== null) await (await this.#reader(snapshot)).return();
     const base = snapshot?.meta.index ?? 0;
-    const entries = this.#database.readEntries(base + 1);
+    const entries = database.readEntries(base + 1);
     const lastIndex = entries.at(-1)?.index ?? base;
     if (lastIndex !== Math.max(this.#state.lastIndex, base)) {
       throw new CorruptLogError(
@@ -90,9 +102,36 @@ class SqliteLog implements LogStorage {
     return { hardState: this.#state.hardState, snapshot: snapshot?.meta ?? null, entries };
   }
 
+  async recover(): Promise<Salvage> {
+    const directory = dirname(this.#path);
+    const at = new Date();
+    const old = this.#files;
+    const found = await salvage(old?.database ?? null, directory, old === null ? null : this.#state.hardState);
+    // Numbers rise: a leader heeds none below one that it knows.
+    const recovery = Math.max(at.getTime(), (found.hardState.recovery ?? 0) + 1);
+    const lastIndex = lastIndexOf(found);
+    const lastTerm = found.entries.at(-1)?.term ?? found.snapshot?.meta.term ?? 0;
+    const state: LogState = { hardState: { ...found.hardState, recovery }, lastIndex, lastTerm };
+    const making = new LogDatabase(makingPath(this.#path), this.#identity, this.#maxPages);
+    try {
+      making.append(state, found.entries, 0);
+      if (found.snapshot !== null) making.nameSnapshot(found.snapshot, null);
+    } finally {
+      making.close();
+    }
+    this.#closeFiles();
+    for (const { name } of this.#snapshotFiles()) {
+      if (name !== found.snapshot?.file) setAsideFile(this.#path, name, at);
+    }
+    const setAside = replaceLog(this.#path, at);
+    this.#damage = null;
+    this.#open();
+    return { kept: lastIndex === 0 ? "nothing" : `everything up to entry ${lastIndex}`, setAside };
+  }
+
   async append(batch: LogBatch): Promise<void> {
     await endOfTurn();
-    this.#mustBeOpen();
+    const { database, reserve } = this.#mustBeOpen();
     const last = batch.entries.at(-1);
     const state: LogState = {
       hardState: batch.hardState ?? this.#state.hardState,
@@ -100,12 +139,12 @@ class SqliteLog implements LogStorage {
       lastTerm: last?.term ?? this.#state.lastTerm,
     };
     try {
-      this.#database.append(state, batch.entries, this.#state.lastIndex);
+      this.#condemningDamage(() => database.append(state, batch.entries, this.#state.lastIndex));
     } catch (error) {
       if (!(error instanceof DiskFullError) || last !== undefined) throw error;
-      this.#reserve.save(state.hardState);
+      reserve.save(state.hardState, database.recovery);
     }
-    this.#state = state;
+    this.#written(state);
   }
 
   async createSnapshot(meta: SnapshotMeta): Promise<SnapshotWriter> {
@@ -124,8 +163,7 @@ class SqliteLog implements LogStorage {
 
   async readSnapshot(): Promise<{ readonly meta: SnapshotMeta; readonly chunks: AsyncIterable<Uint8Array> } | null> {
     for (;;) {
-      this.#mustBeOpen();
-      const snapshot = this.#database.readSnapshot();
+      const snapshot = this.#mustBeOpen().database.readSnapshot();
       if (snapshot === null) return null;
       try {
         return { meta: snapshot.meta, chunks: await this.#reader(snapshot) };
@@ -147,15 +185,59 @@ class SqliteLog implements LogStorage {
       await endOfTurn();
       // The rest is dropped after the next start: load() passes over entries below the snapshot.
       if (this.#closed) return;
-    } while (this.#database.dropOldest(limit, COMPACT_SLICE_ENTRIES));
+    } while (this.#condemningDamage(() => this.#mustBeOpen().database.dropOldest(limit, COMPACT_SLICE_ENTRIES)));
   }
 
   async close(): Promise<void> {
     if (this.#closed) return;
     await this.#writer?.abort();
     this.#closed = true;
-    this.#reserve.close();
-    this.#database.close();
+    this.#closeFiles();
+  }
+
+  #open(): void {
+    const database = new LogDatabase(this.#path, this.#identity, this.#maxPages);
+    try {
+      this.#files = { database, reserve: new HardStateReserve(`${this.#path}.reserve`) };
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+    // When this throws, what can be read is still worth something to recover().
+    this.#findPlace(this.#files);
+  }
+
+  #findPlace({ database, reserve }: Files): void {
+    const state = database.readState() ?? EMPTY_STATE;
+    this.#state = { ...state, hardState: reserve.newest(state.hardState) };
+    const noted = reserve.noted();
+    if (noted !== null && isBehind(positionOf(this.#state), noted)) throw lostItsEnd(this.#state, noted);
+    const snapshot = database.readSnapshot();
+    this.#snapshotIndex = snapshot?.meta.index ?? 0;
+    this.#snapshotFile = snapshot?.file ?? null;
+    this.#nextFile = this.#removeOrphans();
+  }
+
+  #closeFiles(): void {
+    this.#files?.reserve.close();
+    this.#files?.database.close();
+    this.#files = null;
+  }
+
+  /** This is on disk. */
+  #written(state: LogState): void {
+    this.#state = state;
+    this.#files?.reserve.note(positionOf(state));
+  }
+
+  /** What SQLite finds damaged while it writes, a start that only reads might not: so it is told. */
+  #condemningDamage<T>(write: () => T): T {
+    try {
+      return write();
+    } catch (error) {
+      if (error instanceof CorruptLogError) writeFileSync(`${this.#path}.condemned`, error.message, { mode: 0o600 });
+      throw error;
+    }
   }
 
   /** Seals the writer's file and makes it the snapshot; with `replacing` in place of the whole log. */
@@ -163,11 +245,11 @@ class SqliteLog implements LogStorage {
     this.#mustBeOpen();
     const size = await writer.file.seal();
     await endOfTurn();
-    this.#mustBeOpen();
+    const { database } = this.#mustBeOpen();
     const old = this.#snapshotFile;
     const named = { meta: writer.meta, file: writer.file.name, size };
-    this.#database.nameSnapshot(named, replacing);
-    if (replacing !== null) this.#state = replacing;
+    this.#condemningDamage(() => database.nameSnapshot(named, replacing));
+    if (replacing !== null) this.#written(replacing);
     this.#snapshotIndex = writer.meta.index;
     this.#snapshotFile = writer.file.name;
     this.#ended(writer);
@@ -192,19 +274,23 @@ class SqliteLog implements LogStorage {
 
   /** Files that the database does not name are what a crash left behind. @returns the first free number. */
   #removeOrphans(): number {
-    const directory = dirname(this.#path);
-    const prefix = `${basename(this.#path)}.snapshot-`;
     let last = 0;
-    for (const name of readdirSync(directory)) {
-      if (!name.startsWith(prefix)) continue;
-      last = Math.max(last, Number(name.slice(prefix.length)) || 0);
-      if (name !== this.#snapshotFile) unlinkSync(join(directory, name));
+    for (const { name, number } of this.#snapshotFiles()) {
+      last = Math.max(last, number);
+      if (name !== this.#snapshotFile) unlinkSync(join(dirname(this.#path), name));
     }
     return last + 1;
   }
 
-  #mustBeOpen(): void {
-    if (this.#closed) throw new Error(`Use the raft log "${this.#path}": it is closed`);
+  #snapshotFiles(): readonly { readonly name: string; readonly number: number }[] {
+    const prefix = `${basename(this.#path)}.snapshot-`;
+    const names = readdirSync(dirname(this.#path)).filter((name) => name.startsWith(prefix));
+    return names.map((name) => ({ name, number: Number(name.slice(prefix.length)) || 0 }));
+  }
+
+  #mustBeOpen(): Files {
+    if (this.#files === null) throw this.#damage ?? new Error(`Use the raft log "${this.#path}": it is closed`);
+    return this.#files;
   }
 }
 
@@ -242,6 +328,26 @@ class FileSnapshotWriter implements SnapshotWriter {
 }
 
 const EMPTY_STATE: LogState = { hardState: { term: 0, vote: 0, commit: 0 }, lastIndex: 0, lastTerm: 0 };
+
+function positionOf({ hardState: { term, vote }, lastIndex, lastTerm }: LogState): Position {
+  return { term, vote, lastIndex, lastTerm };
+}
+
+function lostItsEnd(found: LogState, noted: Position): CorruptLogError {
+  return new CorruptLogError(
+    `Read the raft log: what was written last is missing: it stands at entry ${found.lastIndex} of term ${found.hardState.term}, ` +
+      `but had been at entry ${noted.lastIndex} of term ${noted.term}`,
+  );
+}
+
+/** A log that is gone, or was condemned; to SQLite an empty file would be a new log. */
+function damageWithoutReading(path: string): CorruptLogError | null {
+  const condemned = `${path}.condemned`;
+  if (existsSync(condemned)) return new CorruptLogError(readFileSync(condemned, "utf8"));
+  const isThere = existsSync(path) && statSync(path).size > 0;
+  if (isThere || !existsSync(`${path}.reserve`)) return null;
+  return new CorruptLogError(`Read the raft log: "${path}" is ${existsSync(path) ? "empty" : "gone"}`);
+}
 
 function endOfTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));

@@ -33,8 +33,7 @@ export function acceptAppend(state: SharedState, message: Of<"append">): void {
     return;
   }
   const hint = log.lastAtOrBelowTerm(message.prevIndex, message.prevTerm);
-  state.send(message.from, {
-    kind: "append-reply",
+  reply(state, message.from, {
     index: message.prevIndex,
     rejected: true,
     hintIndex: hint.index,
@@ -43,9 +42,12 @@ export function acceptAppend(state: SharedState, message: Of<"append">): void {
 }
 
 export function acceptHeartbeat(state: SharedState, message: Of<"heartbeat">): void {
-  if (message.commit <= state.log.lastIndex) state.log.commitTo(message.commit);
-  else state.protocolViolations++;
-  state.send(message.from, { kind: "heartbeat-reply", readContext: message.readContext });
+  const { log, recovery, isRecovering } = state;
+  if (message.commit <= log.lastIndex) log.commitTo(message.commit);
+  else if (!isRecovering) state.protocolViolations++;
+  // Whoever recovers confirms nobody's reads, and says so as often as it is asked: the leader may not know yet.
+  state.send(message.from, { kind: "heartbeat-reply", readContext: isRecovering ? 0 : message.readContext });
+  if (isRecovering) state.send(message.from, { kind: "recovering", recovery });
 }
 
 /** Its bytes are on this node's disk already; here the core decides whether it wants them. */
@@ -59,6 +61,13 @@ export function acceptSnapshot(state: SharedState, message: Of<"snapshot">): voi
   replyAccepted(state, message.from, log.commit);
 }
 
-function replyAccepted(state: SharedState, to: number, index: number): void {
-  state.send(to, { kind: "append-reply", index, rejected: false, hintIndex: 0, hintTerm: 0 });
+export function replyAccepted(state: SharedState, to: number, index: number): void {
+  reply(state, to, { index, rejected: false, hintIndex: 0, hintTerm: 0 });
+}
+
+type Reply = Pick<Of<"append-reply">, "index" | "rejected" | "hintIndex" | "hintTerm">;
+
+function reply(state: SharedState, to: number, fields: Reply): void {
+  const { recovery, isRecovering } = state;
+  state.send(to, isRecovering ? { kind: "recovery-reply", recovery, ...fields } : { kind: "append-reply", ...fields });
 }

@@ -119,6 +119,7 @@ export class Leader {
   transfer(to: NodeId): boolean {
     if (to === this.#state.id || !this.#state.members.membership.voters.includes(to)) return false;
     if (this.#transferee !== NO_NODE) return this.#transferee === to;
+    if (this.peers.get(to)?.isRecovering === true) return false;
     this.#transferee = to;
     this.#transferElapsed = 0;
     this.#hurryTransferee();
@@ -129,6 +130,32 @@ export class Leader {
     this.#replication.appendReplied(message);
     this.advanceCommit();
     if (message.from === this.#transferee) this.#hurryTransferee();
+  }
+
+  /**
+   * This follower's disk was damaged: what it said before is void. A new entry is the barrier behind which it counts again; once it is
+   * committed without this follower, and this follower has it, the follower is told (recovery.ts).
+   */
+  memberRecovers({ from, term, recovery }: Pick<Message, "from" | "term"> & { readonly recovery: number }): void {
+    const progress = this.peers.get(from);
+    // Whoever hears this leader says so in its term: anything else is from another time.
+    if (progress === undefined || term !== this.#state.term) return;
+    if (progress.isNews(recovery)) progress.fell(recovery, this.#append("noop", NO_DATA));
+    else if (progress.recovery === recovery) this.#tellIfRecovered(from, progress);
+  }
+
+  recoveryReplied(message: Extract<Message, { readonly kind: "recovery-reply" }>): void {
+    this.memberRecovers(message);
+    const progress = this.peers.get(message.from);
+    if (progress === undefined || progress.recovery !== message.recovery) return;
+    this.#replication.recoveryReplied(message);
+    this.#tellIfRecovered(message.from, progress);
+  }
+
+  #tellIfRecovered(to: NodeId, progress: Progress): void {
+    if (!progress.hasRecovered(this.#state.log.commit)) return;
+    progress.toldRecovered = true;
+    this.#state.send(to, { kind: "recovered", recovery: progress.recovery });
   }
 
   heartbeatReplied(message: Extract<Message, { readonly kind: "heartbeat-reply" }>): void {

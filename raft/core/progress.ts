@@ -8,7 +8,7 @@
  *     probe --accepted--> replicate --rejected, unreachable--> probe --entries compacted--> snapshot --sent--> probe
  *
  * Invariants.
- * - `match` < `next`; `match` never shrinks while this leader leads.
+ * - `match` < `next`; `match` never shrinks while this leader leads, unless the follower's disk is damaged.
  * - In `replicate` at most one message is sent beyond the window: whatever fits before it is full.
  *
  * Not here. Choosing what to send (replication.ts).
@@ -41,6 +41,12 @@ export class Progress {
   nudged = false;
   /** In `snapshot`: the index that it stands for. */
   pendingSnapshot: LogIndex = 0;
+  /** Of the damage that the follower recovers from (recovery.ts); 0: it is sound. */
+  recovery = 0;
+  /** It was told that its recovery is over: its next ordinary reply says that it knows. */
+  toldRecovered = false;
+  #barrier: LogIndex = 0;
+  #lastRecovery = 0;
   #awaitsProbeReply = false;
   #flights: Flight[] = [];
   #flightBytes = 0;
@@ -63,6 +69,20 @@ export class Progress {
     return this.#flights.length >= this.#maxMessages || this.#flightBytes >= this.#maxBytes;
   }
 
+  get isRecovering(): boolean {
+    return this.recovery !== 0;
+  }
+
+  /** What of `match` counts in a quorum. */
+  get pledged(): LogIndex {
+    return this.isRecovering ? 0 : this.match;
+  }
+
+  /** Whether it was heard lately and counts. */
+  get hasVoice(): boolean {
+    return this.recentlyActive && !this.isRecovering;
+  }
+
   /** Heard from for an election timeout or two. */
   get isAlive(): boolean {
     return this.recentlyActive || this.#wasActive;
@@ -72,6 +92,31 @@ export class Progress {
   get neededBehind(): LogIndex {
     if (this.mode === "snapshot") return Math.max(this.match, this.pendingSnapshot);
     return this.mode === "probe" ? this.next - 1 : this.match;
+  }
+
+  /** Whether this number is of a later damage than any that was heard of: a late message must not make it fall anew. */
+  isNews(recovery: number): boolean {
+    return recovery > this.#lastRecovery;
+  }
+
+  /** Its disk was damaged: whatever it had is in doubt. @param barrier The entry that it must have before it counts again. */
+  fell(recovery: number, barrier: LogIndex): void {
+    this.#enter("probe");
+    this.recovery = recovery;
+    this.#lastRecovery = recovery;
+    this.toldRecovered = false;
+    this.#barrier = barrier;
+    this.match = 0;
+    this.next = barrier;
+  }
+
+  /** @param commit The leader's: nothing in it counted this follower since it fell. */
+  hasRecovered(commit: LogIndex): boolean {
+    return this.isRecovering && commit >= this.#barrier && this.match >= this.#barrier;
+  }
+
+  recovered(): void {
+    this.recovery = 0;
   }
 
   becomeProbe(): void {

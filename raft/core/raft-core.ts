@@ -56,9 +56,9 @@ export class RaftCore {
   constructor(config: CoreConfig, start: StartState) {
     checkConfig(config);
     this.#log = new RaftLog(start.snapshot, start.entries, start.hardState.commit, config.membership);
-    const { term, vote } = start.hardState;
+    const { term } = start.hardState;
     assert(this.#log.lastTerm <= term, `the log's last term ${this.#log.lastTerm} is not above the node's ${term}`);
-    this.#state = new SharedState(config, this.#log, term, vote);
+    this.#state = new SharedState(config, this.#log, start.hardState);
     this.#roles = new Roles(this.#state);
     this.#handedSoft = this.#softState();
     this.#handedHard = start.hardState;
@@ -89,6 +89,15 @@ export class RaftCore {
   /** In force: the newest in the log, committed or not. */
   get membership(): Membership {
     return this.#log.configuration.membership;
+  }
+  /** Whether this node's disk was damaged and it counts for nothing until it has everything again (recovery.ts). */
+  get isRecovering(): boolean {
+    return this.#state.isRecovering;
+  }
+  /** Those who say the same while nobody leads, once it is clear that whoever is sound is no majority; null before. */
+  get hopeless(): readonly NodeId[] | null {
+    const { sufferers } = this.#roles;
+    return this.isRecovering && sufferers.isHopeless ? sufferers.nodes : null;
   }
   /** Bytes of data in the entries held in memory, from firstIndex to lastIndex. */
   get entryBytes(): number {
@@ -166,7 +175,7 @@ export class RaftCore {
     this.#roles.leadership?.flush();
     const soft = this.#softState();
     const hard = this.#hardState();
-    const hasVoteNews = hard.term !== this.#handedHard.term || hard.vote !== this.#handedHard.vote;
+    const hasVoteNews = !isSameElection(hard, this.#handedHard);
     const snapshot = this.#log.handOutSnapshot();
     const entries = this.#log.unstable();
     const ready: Ready = {
@@ -227,7 +236,9 @@ export class RaftCore {
   }
 
   #hardState(): HardState {
-    return { term: this.#state.term, vote: this.#state.vote, commit: this.#log.commit };
+    const { term, vote, recovery, isRecovering } = this.#state;
+    const hardState = { term, vote, commit: this.#log.commit };
+    return isRecovering ? { ...hardState, recovery } : hardState;
   }
 
   #takeMessages(): readonly Message[] {
@@ -241,6 +252,11 @@ export class RaftCore {
     this.#state.readStates = [];
     return readStates;
   }
+}
+
+/** Whether two hard states differ in nothing but the commit index, which is worth no sync. */
+export function isSameElection(a: HardState, b: HardState): boolean {
+  return a.term === b.term && a.vote === b.vote && a.recovery === b.recovery;
 }
 
 function isSameSoft(a: SoftState, b: SoftState): boolean {

@@ -16,6 +16,7 @@ import { acknowledgedByQuorum, hasQuorum } from "./quorum.ts";
 import type { SharedState } from "./state.ts";
 
 type AppendReply = Extract<Message, { readonly kind: "append-reply" }>;
+type RecoveryReply = Extract<Message, { readonly kind: "recovery-reply" }>;
 
 export class Replication {
   readonly #state: SharedState;
@@ -60,18 +61,19 @@ export class Replication {
   acknowledged(): LogIndex {
     const { log, members, id } = this.#state;
     return acknowledgedByQuorum(members.voterSets, (node) =>
-      node === id ? log.stable : (this.#progress.get(node)?.match ?? 0),
+      node === id ? log.stable : (this.#progress.get(node)?.pledged ?? 0),
     );
   }
 
   hasAll(peer: NodeId): boolean {
-    return this.#progress.get(peer)?.match === this.#state.log.lastIndex;
+    return this.#progress.get(peer)?.pledged === this.#state.log.lastIndex;
   }
 
   /** Whether a quorum would hardly notice that it waits for this one, too. */
   isCaughtUp(peer: NodeId): boolean {
     const progress = this.#progress.get(peer);
-    if (progress?.mode !== "replicate" || !progress.isAlive || this.#leaving.has(peer)) return false;
+    if (progress?.mode !== "replicate" || !progress.isAlive || progress.isRecovering) return false;
+    if (this.#leaving.has(peer)) return false;
     return this.#state.log.lastIndex - progress.match <= this.#state.config.promotionLagEntries;
   }
 
@@ -80,7 +82,7 @@ export class Replication {
     const { id: self, members } = this.#state;
     const ranks = members.membership.voters.flatMap((id) => {
       const progress = this.#progress.get(id);
-      if (id === self || progress === undefined) return [];
+      if (id === self || progress === undefined || progress.isRecovering) return [];
       const follows = progress.recentlyActive && progress.mode === "replicate";
       return [{ id, health: Number(progress.isAlive) + Number(follows), match: progress.match }];
     });
@@ -91,10 +93,7 @@ export class Replication {
   /** Whether a quorum was heard since the last call (thesis 6.2), this node included; starts the next period. */
   checkQuorum(): boolean {
     const { members, id } = this.#state;
-    const active = hasQuorum(
-      members.voterSets,
-      (node) => node === id || this.#progress.get(node)?.recentlyActive === true,
-    );
+    const active = hasQuorum(members.voterSets, (node) => node === id || this.#progress.get(node)?.hasVoice === true);
     for (const progress of this.#progress.values()) progress.periodEnded();
     return active;
   }
@@ -133,10 +132,24 @@ export class Replication {
   }
 
   appendReplied(message: AppendReply): void {
-    const { log } = this.#state;
     const progress = this.#progress.get(message.from);
     if (progress === undefined) return;
     progress.recentlyActive = true;
+    // A word from before the damage, or the first one after the recovery.
+    if (progress.isRecovering && !progress.toldRecovered) return;
+    progress.recovered();
+    this.#replied(progress, message);
+  }
+
+  recoveryReplied(message: RecoveryReply): void {
+    const progress = this.#progress.get(message.from);
+    if (progress === undefined) return;
+    progress.recentlyActive = true;
+    this.#replied(progress, message);
+  }
+
+  #replied(progress: Progress, message: AppendReply | RecoveryReply): void {
+    const { log } = this.#state;
     if (message.rejected) {
       const hint =
         message.hintTerm > 0 ? log.lastAtOrBelowTerm(message.hintIndex, message.hintTerm).index : message.hintIndex;

@@ -18,10 +18,11 @@
 import type { HardState, Message, NodeId, Term } from "../types.ts";
 import { NO_NODE } from "../types.ts";
 import { Ballot, ElectionTimer } from "./election.ts";
-import { acceptAppend, acceptHeartbeat, acceptSnapshot } from "./follower.ts";
+import { acceptAppend, acceptHeartbeat, acceptSnapshot, replyAccepted } from "./follower.ts";
 import { Leader } from "./leader.ts";
 import { ForwardedReads } from "./read-index.ts";
-import type { SharedState } from "./state.ts";
+import { Sufferers } from "./recovery.ts";
+import { type SharedState, SOUND } from "./state.ts";
 import { isWellFormed } from "./validity.ts";
 
 type Of<K extends Message["kind"]> = Extract<Message, { readonly kind: K }>;
@@ -32,12 +33,18 @@ export class Roles {
   readonly #state: SharedState;
   readonly #timer: ElectionTimer;
   readonly #forwarded = new ForwardedReads();
+  readonly #sufferers = new Sufferers();
   #ballot = new Ballot();
   #leadership: Leader | null = null;
 
   constructor(state: SharedState) {
     this.#state = state;
     this.#timer = new ElectionTimer(state.config);
+  }
+
+  /** Others that recover from damage, as far as a node that recovers itself was told while nobody leads. */
+  get sufferers(): Sufferers {
+    return this.#sufferers;
   }
 
   /** The office, while this node holds it. */
@@ -93,6 +100,12 @@ export class Roles {
       this.#state.protocolViolations++;
       return;
     }
+    if (message.kind === "recovering") {
+      // Whoever lost its term cannot keep to the rule of terms.
+      this.#sufferers.heard(message.from);
+      this.#leadership?.memberRecovers(message);
+      return;
+    }
     if (message.term < term) {
       this.#answerStale(message);
       return;
@@ -139,6 +152,10 @@ export class Roles {
       case "read-index-reply":
         if (!this.#forwarded.settle(message.context)) return;
         return this.#state.answerRead(this.#state.id, message.context, message.rejected ? null : message.index);
+      case "recovery-reply":
+        return this.#leadership?.recoveryReplied(message);
+      case "recovered":
+        return this.#recovered(message);
       case "timeout-now":
         if (this.#state.electable && this.#state.leader === message.from) this.#becomeCandidate(true);
     }
@@ -185,11 +202,20 @@ export class Roles {
     }
   }
 
+  /** Thesis 3.3 has a vote a term: in this one it may have been given before the damage, so it is the leader's now. */
+  #recovered({ from, recovery }: Of<"recovered">): void {
+    const state = this.#state;
+    if (state.leader !== from || state.recovery !== recovery) return;
+    state.recovery = SOUND;
+    if (state.vote === NO_NODE) state.vote = from;
+    replyAccepted(state, from, state.log.commit);
+  }
+
   #answerVoteRequest(message: VoteRequest): void {
-    const { vote, leader, log, term } = this.#state;
+    const { vote, leader, log, term, isRecovering } = this.#state;
     const isFree = vote === message.from || (vote === NO_NODE && leader === NO_NODE);
     const mayVote = isFree || (message.kind === "pre-vote" && message.term > term);
-    const granted = mayVote && log.isUpToDate(message.lastIndex, message.lastTerm);
+    const granted = mayVote && !isRecovering && log.isUpToDate(message.lastIndex, message.lastTerm);
     if (message.kind === "pre-vote") {
       this.#state.send(message.from, { kind: "pre-vote-reply", granted }, granted ? message.term : term);
       if (granted) this.#yieldTo(message);
@@ -233,6 +259,7 @@ export class Roles {
     }
     if (leader !== message.from) this.#becomeFollower(message.term, message.from);
     this.#timer.leaderHeard();
+    this.#sufferers.leaderHeard();
     if (message.kind === "append") acceptAppend(this.#state, message);
     else if (message.kind === "heartbeat") acceptHeartbeat(this.#state, message);
     else acceptSnapshot(this.#state, message);
@@ -289,6 +316,11 @@ export class Roles {
   }
 
   #missLeader(): void {
+    const { members, id, recovery, isRecovering } = this.#state;
+    if (isRecovering) {
+      this.#sufferers.roundPassed(id, members);
+      for (const peer of members.peers) this.#state.send(peer, { kind: "recovering", recovery });
+    }
     this.#state.leader = NO_NODE;
     this.#timer.restart();
     this.#refuseForwardedReads();

@@ -9,12 +9,14 @@
  *
  * @module
  */
-import type { CoreConfig, LogIndex, Message, NodeId, ReadState, Role, Term } from "../types.ts";
+import type { CoreConfig, HardState, LogIndex, Message, NodeId, ReadState, Role, Term } from "../types.ts";
 import { NO_NODE } from "../types.ts";
 import type { RaftLog } from "./log.ts";
 import { Members } from "./membership.ts";
 
 type WithoutEnvelope<M> = M extends Message ? Omit<M, "from" | "to" | "term"> : never;
+/** No recovery is under way. */
+export const SOUND = 0;
 /** A message before it is addressed. */
 export type Body = WithoutEnvelope<Message>;
 
@@ -23,6 +25,8 @@ export class SharedState {
   readonly log: RaftLog;
   term: Term;
   vote: NodeId;
+  /** Of the damage that this node recovers from, SOUND otherwise (recovery.ts). */
+  recovery: number;
   role: Role = "follower";
   leader: NodeId = NO_NODE;
   outbox: Message[] = [];
@@ -31,12 +35,17 @@ export class SharedState {
   protocolViolations = 0;
   #members: Members;
 
-  constructor(config: CoreConfig, log: RaftLog, term: Term, vote: NodeId) {
+  constructor(config: CoreConfig, log: RaftLog, { term, vote, recovery }: HardState) {
     this.config = config;
     this.log = log;
     this.#members = new Members(config.id, log.configuration.membership);
     this.term = term;
     this.vote = vote;
+    this.recovery = recovery ?? SOUND;
+  }
+
+  get isRecovering(): boolean {
+    return this.recovery !== SOUND;
   }
 
   get id(): NodeId {
@@ -50,9 +59,11 @@ export class SharedState {
     return this.#members;
   }
 
-  /** Whether this node may stand for election. One that is being removed may, until that is committed: its log may be the only
-   *  one that can win (thesis 4.2.2 and figure 4.6). Its own vote counts only where it is a voter. */
+  /** Whether this node may stand for election: not while its disk lacks what it may have promised. One that is being removed may, until
+   *  that is committed: its log may be the only one that can win (thesis 4.2.2 and figure 4.6). Its own vote counts only where it is a
+   *  voter. */
   get electable(): boolean {
+    if (this.isRecovering) return false;
     return this.log.possiblyCommittedConfigurations.some(
       ({ membership: { voters, outgoing } }) => voters.includes(this.id) || outgoing?.includes(this.id) === true,
     );

@@ -17,6 +17,8 @@ export interface PeerStatus {
   readonly flights: number;
   readonly paused: boolean;
   readonly recentlyActive: boolean;
+  /** Its disk was damaged: it counts for nothing until it has everything again. */
+  readonly recovering: boolean;
 }
 
 export interface CoreStatus {
@@ -32,6 +34,8 @@ export interface CoreStatus {
   readonly applied: LogIndex;
   readonly entryBytes: number;
   readonly membership: Membership;
+  /** This node's disk was damaged (recovery.ts). */
+  readonly recovering: boolean;
   /** Messages seen that no correct peer sends; should stay 0. */
   readonly protocolViolations: number;
   /** Below: only while leading, else empty. */
@@ -56,6 +60,7 @@ export function describe(state: SharedState, leadership: Leader | null): CoreSta
     applied: log.applied,
     entryBytes: log.entryBytes,
     membership: state.members.membership,
+    recovering: state.isRecovering,
     protocolViolations: state.protocolViolations,
     transferee: leadership?.transferee ?? 0,
     uncommittedBytes: leadership?.uncommittedBytes ?? 0,
@@ -68,6 +73,7 @@ export function describe(state: SharedState, leadership: Leader | null): CoreSta
       flights: progress.flights,
       paused: progress.paused,
       recentlyActive: progress.recentlyActive,
+      recovering: progress.isRecovering,
     })),
   };
 }

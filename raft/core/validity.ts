@@ -39,6 +39,16 @@ export function isWellFormed(message: Message): boolean {
       return isSnapshot(message.snapshot, message.term);
     case "read-index":
       return isNumber(message.context);
+    case "recovering":
+    case "recovered":
+      return isRecovery(message.recovery);
+    case "recovery-reply":
+      return (
+        isRecovery(message.recovery) &&
+        isNumber(message.index) &&
+        isNumber(message.hintIndex) &&
+        isNumber(message.hintTerm)
+      );
     case "read-index-reply":
       return isNumber(message.context) && isNumber(message.index);
     default:
@@ -48,6 +58,10 @@ export function isWellFormed(message: Message): boolean {
 
 function isNumber(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0 && value <= NUMBER_MAX;
+}
+
+function isRecovery(value: number): boolean {
+  return isNumber(value) && value > 0;
 }
 
 /** Index 0 is before the first entry and has term 0; every other index has a term. */

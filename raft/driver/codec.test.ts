@@ -57,6 +57,17 @@ const messages: fc.Arbitrary<Message> = fc.oneof(
   fc.record({ kind: kind("read-index"), ...envelope, context: uint() }),
   fc.record({ kind: kind("read-index-reply"), ...envelope, context: uint(), index: uint(), rejected: fc.boolean() }),
   fc.record({ kind: kind("timeout-now"), ...envelope }),
+  fc.record({ kind: kind("recovering"), ...envelope, recovery: uint() }),
+  fc.record({ kind: kind("recovered"), ...envelope, recovery: uint() }),
+  fc.record({
+    kind: kind("recovery-reply"),
+    ...envelope,
+    recovery: uint(),
+    index: uint(),
+    rejected: fc.boolean(),
+    hintIndex: uint(),
+    hintTerm: uint(),
+  }),
 );
 
 function decodeOrRefuse(bytes: Uint8Array): Message | null {

@@ -42,6 +42,9 @@ const MESSAGE_KINDS: readonly MessageKind[] = [
   "read-index",
   "read-index-reply",
   "timeout-now",
+  "recovering",
+  "recovery-reply",
+  "recovered",
 ];
 const ENTRY_KINDS: readonly EntryKind[] = ["normal", "noop", "config"];
 
@@ -132,6 +135,17 @@ function encodeFields(writer: ByteWriter, message: Message): void {
       return;
     case "timeout-now":
       return;
+    case "recovering":
+    case "recovered":
+      writer.uint(message.recovery);
+      return;
+    case "recovery-reply":
+      writer.uint(message.recovery);
+      writer.uint(message.index);
+      writer.u8(message.rejected ? 1 : 0);
+      writer.uint(message.hintIndex);
+      writer.uint(message.hintTerm);
+      return;
   }
 }
 
@@ -171,6 +185,13 @@ function decodeFields(
       return { kind, ...envelope, context: reader.uint(), index: reader.uint(), rejected: reader.boolean() };
     case "timeout-now":
       return { kind, ...envelope };
+    case "recovering":
+    case "recovered":
+      return { kind, ...envelope, recovery: reader.uint() };
+    case "recovery-reply": {
+      const [recovery, index, rejected] = [reader.uint(), reader.uint(), reader.boolean()];
+      return { kind, ...envelope, recovery, index, rejected, hintIndex: reader.uint(), hintTerm: reader.uint() };
+    }
   }
 }
 

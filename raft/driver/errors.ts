@@ -133,6 +133,33 @@ export class UnknownFateError extends Error {
   }
 }
 
+/** What was on this node's disk is damaged, and no majority without it can say what was there. It must not go on. */
+export class DamagedLogError extends Error {
+  readonly code = "damaged-log";
+
+  static alone(damage: Error): DamagedLogError {
+    return new DamagedLogError(
+      `${damage.message}; the other members are no majority without this one, so nobody can say what was written: ` +
+        "check the disk and restore the data directory from a copy",
+      { cause: damage },
+    );
+  }
+
+  /** @param others Members that said that they recover, too. */
+  static majority(others: readonly NodeId[]): DamagedLogError {
+    return new DamagedLogError(
+      `Recover from damage to the disk: ${others.length + 1} members recover at once (this one and ${others.join(", ")}), ` +
+        "and those that are whole are no majority, so nobody can say what was written: check the disks, " +
+        "and restore the data directories of all members from copies of one moment",
+    );
+  }
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "DamagedLogError";
+  }
+}
+
 const UNKNOWN_BECAUSE = {
   deadline: "the deadline passed",
   aborted: "the caller went away",

@@ -14,16 +14,17 @@
  */
 import { assert } from "../assert.ts";
 import { RaftCore } from "../core/raft-core.ts";
-import type { Configuration, SnapshotMeta, SoftState } from "../types.ts";
+import type { Configuration, HardState, SnapshotMeta, SoftState } from "../types.ts";
 import { type LogIndex, type Membership, type Message, NO_NODE, type NodeId, type Role, type Term } from "../types.ts";
 import { Changes } from "./changes.ts";
 import { coreConfigOf, type RaftNodeConfig, type ResolvedConfig, resolveConfig } from "./config.ts";
-import { changeRefusal, DroppedError, proposeRefusal, snapshotRefusal } from "./errors.ts";
+import { changeRefusal, DamagedLogError, DroppedError, proposeRefusal, snapshotRefusal } from "./errors.ts";
 import type { Clock, LogStorage, RaftLog, StateMachine, Transport } from "./ports.ts";
 import { Proposals } from "./proposals.ts";
 import { Reads } from "./reads.ts";
 import { ReadyLoop } from "./ready-loop.ts";
 import { reasonOf } from "./snapshots.ts";
+import { startUp } from "./start-up.ts";
 import { Succession } from "./succession.ts";
 import { Ticker } from "./ticker.ts";
 import { Transfers } from "./transfers.ts";
@@ -63,6 +64,8 @@ export interface RaftStatus {
   /** Applied here; the core's may be newer. */
   readonly membership: Membership;
   readonly diskFull: boolean;
+  /** Its disk was damaged, and it does not have everything again yet. */
+  readonly recovering: boolean;
   readonly pendingProposals: number;
   /** The core's own view, with the progress of each peer on the leader; for printing. */
   readonly core: unknown;
@@ -101,7 +104,7 @@ export class RaftNode {
       clock,
       tickMs: this.#config.tickMs,
       stallMs: this.#config.electionTimeoutMs,
-      onTick: () => this.#state?.loop.input((core) => core.tick()),
+      onTick: () => this.#tick(),
       onStall: (gapMs) => this.#stalled(gapMs),
     });
     this.#transfers = new Transfers({
@@ -119,9 +122,8 @@ export class RaftNode {
   async start(): Promise<void> {
     if (this.#startCalled || this.#ended) throw new Error("Start raft node: it was started or stopped before");
     this.#startCalled = true;
-    const { storage, transport, log } = this.#ports;
-    const loaded = await storage.load();
-    if (loaded.snapshot !== null) await this.#restore(loaded.snapshot);
+    const { transport, log } = this.#ports;
+    const loaded = await startUp({ ...this.#config, ...this.#ports });
     this.#stillWanted();
     const membership = loaded.snapshot?.membership ?? this.#config.membership;
     const core = new RaftCore(coreConfigOf(this.#config, membership, this.#ports.random), loaded);
@@ -227,6 +229,7 @@ export class RaftNode {
       snapshotIndex: loop.snapshots.index,
       membership: loop.membership,
       diskFull: loop.diskFull,
+      recovering: core.isRecovering,
       pendingProposals: this.#proposals.size,
       core: core.status(),
     };
@@ -305,21 +308,7 @@ export class RaftNode {
       throw new DroppedError("stopped", "Start raft node: it was stopped, or failed, before it was ready");
   }
 
-  async #restore(snapshot: SnapshotMeta): Promise<void> {
-    const { storage, machine } = this.#ports;
-    const found = await storage.readSnapshot();
-    if (found === null) throw new Error(`Start raft node: snapshot ${snapshot.index} has no bytes`);
-    const loader = machine.load();
-    for await (const chunk of found.chunks) loader.write(chunk);
-    loader.finish()();
-  }
-
-  #loopOver(
-    core: RaftCore,
-    hardState: { term: Term; vote: NodeId; commit: LogIndex },
-    snapshot: SnapshotMeta | null,
-    membership: Membership,
-  ): ReadyLoop {
+  #loopOver(core: RaftCore, hardState: HardState, snapshot: SnapshotMeta | null, membership: Membership): ReadyLoop {
     return new ReadyLoop({
       config: this.#config,
       core,
@@ -333,6 +322,12 @@ export class RaftNode {
       onMembership: (applied) => this.#membershipChanged(applied),
       onFatal: (error) => this.#fatal(error),
     });
+  }
+
+  #tick(): void {
+    this.#state?.loop.input((core) => core.tick());
+    const others = this.#state?.core.hopeless ?? null;
+    if (others !== null) this.#state?.loop.fatal(DamagedLogError.majority(others));
   }
 
   #received(message: Message): void {

@@ -54,7 +54,8 @@ export interface LogBatch {
  *
  * Errors. `append` rejects with {@link DiskFullError} when there is no room: nothing was written and the node may go on
  * refusing proposals; hard state has a reserve and always fits. Any other rejection means that the disk's content is
- * unknown: the driver stops the node. `load` verifies every checksum and rejects with {@link CorruptLogError}.
+ * unknown: the driver stops the node. Whatever is read is verified; `load`, and reading a snapshot, reject with
+ * {@link CorruptLogError} when it is not what was written, also when what was written last is missing.
  */
 export interface LogStorage {
   load(): Promise<LoadedState>;
@@ -68,7 +69,20 @@ export interface LogStorage {
   installSnapshot(writer: SnapshotWriter, hardState: HardState): Promise<void>;
   /** Drops entries up to and including `index`; never beyond the latest snapshot. */
   compact(index: LogIndex): Promise<void>;
+  /**
+   * After a CorruptLogError: sets the damaged files aside, keeps what can be verified (a sound snapshot, and the entries that follow it
+   * without a gap), and goes on. Until a hard state without `recovery` is appended, load() gives one with it: a number above that of
+   * any damage before.
+   */
+  recover(): Promise<Salvage>;
   close(): Promise<void>;
+}
+
+/** In words, for the log. */
+export interface Salvage {
+  readonly kept: string;
+  /** Where the damaged files are. */
+  readonly setAside: string;
 }
 
 export interface SnapshotWriter {

@@ -15,7 +15,7 @@
  * @module
  */
 import { membershipOf } from "../core/config-entry.ts";
-import type { RaftCore } from "../core/raft-core.ts";
+import { isSameElection, type RaftCore } from "../core/raft-core.ts";
 import type {
   Configuration,
   Entry,
@@ -257,7 +257,7 @@ export class ReadyLoop implements SnapshotLoop {
   }
 
   #electionStateUnsaved(): boolean {
-    return this.#hardState.term !== this.#savedHardState.term || this.#hardState.vote !== this.#savedHardState.vote;
+    return !isSameElection(this.#hardState, this.#savedHardState);
   }
 
   /** A slow disk must not silence a leader: what it has to say leaves while it is still writing. */
@@ -306,7 +306,7 @@ export class ReadyLoop implements SnapshotLoop {
     const hardState = this.#hardState;
     try {
       await storage.append({ hardState, entries: ready.entries, mustSync: true });
-      this.#savedHardState = hardState;
+      this.#saved(hardState);
       if (this.#diskFull) log.notice("The disk takes entries again");
       this.#diskFull = false;
       return true;
@@ -320,9 +320,19 @@ export class ReadyLoop implements SnapshotLoop {
       // The commit index may speak of entries that just found no room.
       const reserved = { ...hardState, commit: this.#savedHardState.commit };
       await storage.append({ hardState: reserved, entries: [], mustSync: true });
-      this.#savedHardState = reserved;
+      this.#saved(reserved);
     }
     return false;
+  }
+
+  #saved(hardState: HardState): void {
+    const hasRecovered = this.#savedHardState.recovery !== undefined && hardState.recovery === undefined;
+    this.#savedHardState = hardState;
+    if (!hasRecovered) return;
+    this.#options.log.notice("This member is whole again: it has everything from the leader, votes and counts", {
+      node: this.#options.config.id,
+      commit: hardState.commit,
+    });
   }
 
   /** Whoever has room should lead. When nobody takes it, because the others are full or gone, this node goes on. */
@@ -375,7 +385,7 @@ export class ReadyLoop implements SnapshotLoop {
 
 /** Messages that stay true although this batch's entries are not on disk. */
 function promisesNothing(message: Message): boolean {
-  return message.kind !== "append-reply" || message.rejected;
+  return (message.kind !== "append-reply" && message.kind !== "recovery-reply") || message.rejected;
 }
 
 export function toError(error: unknown): Error {

@@ -250,6 +250,7 @@ const EXPECTED = new Set([
   "newer-format",
   "in-use",
   "corrupt-log",
+  "damaged-log",
   "disk-full",
 ]);
 

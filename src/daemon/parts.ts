@@ -6,7 +6,6 @@
  *
  * @module
  */
-import { CorruptLogError } from "#raft";
 import { connectSystemd, type SystemdScope } from "../agent/systemd/index.ts";
 import type { FltConfig } from "../config/table.ts";
 import type { Log } from "../lib/log.ts";
@@ -86,15 +85,5 @@ async function openStore(
 ): Promise<DaemonStore> {
   const { dataDir } = config;
   if (config.etcdServers.length > 0) return await openEtcdStore(config, peer, log);
-  try {
-    return await StoreMember.open({ dataDir, clusterId, members, peer, log, onFatal });
-  } catch (error) {
-    throw error instanceof CorruptLogError ? damagedStore(dataDir, error) : error;
-  }
-}
-
-/** No advice to start anew: a voter that forgot its votes could give them twice. */
-function damagedStore(dataDir: string, cause: CorruptLogError): StartError {
-  const why = `${cause.message}; check the disk. The rest of its cluster goes on without this member`;
-  return new StartError(`Starting with the data directory "${dataDir}" failed: ${why}`, { cause });
+  return await StoreMember.open({ dataDir, clusterId, members, peer, log, onFatal });
 }

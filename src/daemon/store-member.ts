@@ -10,7 +10,7 @@
  * @module
  */
 import { join } from "node:path";
-import { type LogStorage, NO_NODE, RaftNode, type Transport } from "#raft";
+import { DamagedLogError, type LogStorage, NO_NODE, RaftNode, type Transport } from "#raft";
 import { openSqliteLog, TcpTransport } from "#raft/adapters";
 import type { CallHandler } from "../lib/calls.ts";
 import { type ClusterLevel, FIRST_LEVEL } from "../lib/format.ts";
@@ -26,7 +26,7 @@ import { type ClusterMembers, ReplicaKv, replicaHandlers, StoreMachine } from ".
 import { measureReplica } from "./metrics.ts";
 import type { PeerPlace } from "./place.ts";
 import { takeRaftOffice } from "./raft-office.ts";
-import { whileStarting } from "./start-error.ts";
+import { StartError, whileStarting } from "./start-error.ts";
 import type { Candidate, DaemonStore } from "./store.ts";
 
 export interface StoreMemberOptions {
@@ -124,7 +124,7 @@ export class StoreMember implements DaemonStore {
   async start(handlers: ReadonlyMap<string, CallHandler>, clusterLevel: () => ClusterLevel): Promise<void> {
     const { peer, clusterId, log } = this.#options;
     this.#clusterLevel = clusterLevel;
-    await this.raft.start();
+    await this.#startRaft();
     const transport = this.#transport;
     if (peer === null || transport === null) return;
     const server = new CallsServer({ clusterId, handlers: new Map([...replicaHandlers(this.kv), ...handlers]), log });
@@ -141,6 +141,17 @@ export class StoreMember implements DaemonStore {
     );
     this.#listener = listener;
     log.info("Listening for peers", { address: peer.listen, cluster: clusterId });
+  }
+
+  async #startRaft(): Promise<void> {
+    const { dataDir } = this.#options;
+    try {
+      await this.raft.start();
+    } catch (error) {
+      if (!(error instanceof DamagedLogError)) throw error;
+      const why = `${error.message}. Units that run go on running`;
+      throw new StartError(`Starting with the data directory "${dataDir}" failed: ${why}`, { cause: error });
+    }
   }
 
   get lastTickAt(): number {

@@ -124,6 +124,9 @@ const MESSAGES: readonly Message[] = [
   { kind: "read-index", ...from, context: 12 },
   { kind: "read-index-reply", ...from, context: 12, index: 6, rejected: false },
   { kind: "timeout-now", ...from },
+  { kind: "recovering", ...from, recovery: 300 },
+  { kind: "recovery-reply", ...from, recovery: 300, index: 6, rejected: true, hintIndex: 4, hintTerm: 1 },
+  { kind: "recovered", ...from, recovery: 300 },
 ];
 
 const configAppend: Message = {
@@ -323,6 +326,7 @@ describe(`formats of level ${FORMAT_LEVEL}`, () => {
     const database = new Database(path, { readonly: true });
     const meta = database.query("SELECT key, value FROM meta ORDER BY key").all();
     expect(meta).toMatchObject([
+      { key: "check", value: expect.any(Number) },
       { key: "cluster", value: "c1" },
       { key: "format", value: 1 },
       { key: "node", value: 1 },

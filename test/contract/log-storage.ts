@@ -171,5 +171,52 @@ export function logStorageContract(name: string, make: () => Promise<LogStorageF
       const load = async () => (await fixture.reopen()).load();
       await expect(load()).rejects.toMatchObject({ code: "corrupt-log" });
     });
+
+    test("after damage recover() keeps an unbroken beginning, and a number that stays until a hard state has none", async () => {
+      await append(run(1, 50, 1), hard(1));
+      await append([], hard(3, 2, 5));
+      await fixture.corrupt();
+      storage = await fixture.reopen();
+      await storage.load().catch(() => {});
+      await storage.recover();
+      const { hardState, entries } = await storage.load();
+      expect(entries).toEqual(run(1, entries.length, 1));
+      expect(entries.length).toBeLessThan(50);
+      expect(hardState).toEqual({ ...hard(3, 2, 5), recovery: expect.any(Number) });
+      const numbered = { ...hard(4), recovery: hardState.recovery ?? 0 };
+      await append([entry(entries.length + 1, 4)], numbered);
+      expect((await reopen()).hardState).toEqual(numbered);
+      await append([], hard(4, 1));
+      expect((await reopen()).hardState).toEqual(hard(4, 1));
+    });
+
+    test("numbers of recoveries rise, and a full disk holds up the end of none", async () => {
+      await append(run(1, 50, 1), hard(1));
+      const damaged = async () => {
+        await fixture.corrupt();
+        storage = await fixture.reopen();
+        await storage.recover();
+        return (await storage.load()).hardState.recovery ?? 0;
+      };
+      const first = await damaged();
+      await append(run(1, 50, 1), { ...hard(1), recovery: first });
+      expect(await damaged()).toBeGreaterThan(first);
+      storage = await fixture.fill();
+      await append([], hard(9, 2));
+      expect((await reopen()).hardState).toEqual(hard(9, 2));
+    });
+
+    test("a number that an installed snapshot came with stays, too", async () => {
+      await append(run(1, 50, 1), hard(1));
+      await fixture.corrupt();
+      storage = await fixture.reopen();
+      await storage.recover();
+      const recovery = (await storage.load()).hardState.recovery ?? 0;
+      const meta = { index: 100, term: 5, membership };
+      await storage.installSnapshot(await write(storage, meta, ["state"]), { ...hard(6, 0, 100), recovery });
+      expect((await reopen()).hardState.recovery).toBe(recovery);
+      await append([entry(101, 6)], hard(6, 3, 100));
+      expect((await reopen()).hardState).toEqual(hard(6, 3, 100));
+    });
   });
 }

@@ -84,6 +84,7 @@ export const POINTS: readonly Point[] = [
   ...group("start", restart, "port.read-snapshot port.read-snapshot-done"),
   ...group("start after a torn snapshot", orphan, "+prune pruned"),
   ...group("entries", load, `port.append*50 begin*50 entry*100 state*50 ${COMMITS} port.append-done*50`),
+  ...group("entries", load, "+note.write*50 note.written*50"),
   ...group("another leader's entries", conflict, "truncate +truncation.commit truncation.committed"),
   ...group("election", election, "port.append-state +hard-state.commit hard-state.committed port.append-state-done"),
   ...group("membership", membership, "+membership.commit membership.committed"),

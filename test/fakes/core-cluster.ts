@@ -108,6 +108,14 @@ export class CoreNode {
     this.disk = { ...this.disk, snapshot, entries: this.disk.entries.filter((entry) => entry.index > index) };
   }
 
+  /** The disk is damaged, which a start finds: entries up to `kept` are sound, the hard state and the rest are lost. */
+  damage(recovery: number, kept: LogIndex): void {
+    const entries = this.disk.entries.filter((entry) => entry.index <= kept);
+    const term = entries.at(-1)?.term ?? 0;
+    this.disk = { hardState: { term, vote: 0, commit: 0, recovery }, snapshot: null, entries };
+    this.restart();
+  }
+
   /** The process ends here and now; the disk stays. */
   restart(): void {
     this.readStates = [];

@@ -64,6 +64,15 @@ function printFields(message: Message): string {
       return ` read=${message.context} ${message.rejected ? "refused" : `index=${message.index}`}`;
     case "timeout-now":
       return "";
+    case "recovering":
+    case "recovered":
+      return ` recovery=${message.recovery}`;
+    case "recovery-reply": {
+      const { index, rejected, hintIndex, hintTerm, recovery } = message;
+      return rejected
+        ? ` refused ${index} hint=${hintIndex}/${hintTerm} recovery=${recovery}`
+        : ` has ${index} recovery=${recovery}`;
+    }
   }
 }
 
@@ -74,7 +83,8 @@ export function printReady(ready: Ready): readonly string[] {
   if (softState !== null) lines.push(`${softState.role} term=${softState.term} leader=${softState.leader}`);
   if (hardState !== null) {
     const sync = ready.mustSync ? "" : " (no sync)";
-    lines.push(`write term=${hardState.term} vote=${hardState.vote} commit=${hardState.commit}${sync}`);
+    const recovery = hardState.recovery === undefined ? "" : ` recovery=${hardState.recovery}`;
+    lines.push(`write term=${hardState.term} vote=${hardState.vote} commit=${hardState.commit}${recovery}${sync}`);
   }
   if (snapshot !== null) lines.push(`install snapshot ${snapshot.index}/${snapshot.term}`);
   if (ready.entries.length > 0) lines.push(`write ${printEntries(ready.entries)}`);

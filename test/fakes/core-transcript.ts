@@ -11,7 +11,7 @@
  * text anew. A test compares; regenerating means to save the new text and to read the difference.
  *
  * Commands: nodes, campaign, tick, propose, change, join, read, transfer, work, ready, advance, deliver, drop, settle, isolate, heal, status,
- * messages, compact, restart, suspect, unreachable, snapshot-sent, inject. What they take is said at each below.
+ * messages, compact, restart, damage, suspect, unreachable, snapshot-sent, inject. What they take is said at each below.
  *
  * @module
  */
@@ -73,6 +73,8 @@ class TranscriptRun {
     /** compact 1 [index]: a snapshot at the applied index, entries up to index are dropped */
     compact: ([node, index]) => this.#on(node, (it) => it.compact(index === undefined ? undefined : number(index))),
     restart: ([node]) => this.#on(node, (it) => it.restart()),
+    /** damage 3 77 [kept 2]: recovery number 77; entries up to 2 are sound */
+    damage: ([node, recovery, , kept]) => this.#on(node, (it) => it.damage(number(recovery), number(kept ?? "0"))),
     suspect: ([node]) => this.#on(node, ({ core }) => core.suspect()),
     unreachable: ([node, peer]) => this.#on(node, ({ core }) => core.unreachable(number(peer))),
     "snapshot-sent": ([node, peer, how]) => this.#on(node, ({ core }) => core.snapshotSent(number(peer), how === "ok")),

@@ -1,5 +1,5 @@
 /**
- * A disk for raft in memory, and the LogStorage on it: survives the node, loses what was not synced, tears, fills up.
+ * A disk for raft in memory, and the LogStorage on it: survives the node, loses what was not synced, tears, fills up, rots.
  *
  * Idea. The disk outlives its users. `open()` begins a new life of the node; `crash()` ends the present one: what was being
  * written reaches the disk or not, as chance has it, and nobody hears about it any more.
@@ -17,6 +17,7 @@ import {
   type LoadedState,
   type LogBatch,
   type LogStorage,
+  type Salvage,
   type SnapshotMeta,
   type SnapshotWriter,
 } from "#raft";
@@ -49,7 +50,9 @@ export class MemoryDisk {
   entries: readonly Entry[] = [];
   snapshot: StoredSnapshot | null = null;
   readonly #options: MemoryDiskOptions;
-  #corrupt = false;
+  /** What would fail its checksum: a hard state, a snapshot, entries. Whatever takes its place is sound. */
+  readonly #damaged = new Set<object>();
+  #recoveries = 0;
   #life = 0;
   #pending: PendingWrite[] = [];
 
@@ -80,17 +83,29 @@ export class MemoryDisk {
     this.entries = this.entries.slice(0, Math.max(0, this.entries.length - count));
   }
 
-  /** A bit flips somewhere in the log. */
-  corrupt(): void {
-    this.#corrupt = true;
+  /** A bit flips somewhere in what is on the disk; `chance` in [0, 1) says where. */
+  corrupt(chance = 0.5): void {
+    const { hardState, snapshot, entries } = this;
+    const parts: readonly object[] = [hardState, ...(snapshot === null ? [] : [snapshot]), ...entries];
+    const part = parts[Math.floor(chance * parts.length)];
+    if (part !== undefined) this.#damaged.add(part);
+  }
+
+  nextRecovery(): number {
+    this.#recoveries += 1;
+    return this.#recoveries;
+  }
+
+  isSound(part: object): boolean {
+    return !this.#damaged.has(part);
   }
 
   isAlive(life: number): boolean {
     return this.#life === life;
   }
 
-  read(): void {
-    if (this.#corrupt) throw new CorruptLogError("Read the log: a checksum is wrong");
+  read(...parts: readonly object[]): void {
+    if (!parts.every((part) => this.isSound(part))) throw new CorruptLogError("Read the log: a checksum is wrong");
   }
 
   async write(life: number, takes: "room" | "name" | "nothing", commit: () => void): Promise<void> {
@@ -125,10 +140,31 @@ class MemoryLog implements LogStorage {
   }
 
   async load(): Promise<LoadedState> {
-    this.#disk.read();
-    const { hardState, snapshot, entries } = this.#disk;
+    const { hardState, snapshot } = this.#disk;
     const after = snapshot?.meta.index ?? 0;
-    return { hardState, snapshot: snapshot?.meta ?? null, entries: entries.filter((entry) => entry.index > after) };
+    const entries = this.#disk.entries.filter((entry) => entry.index > after);
+    this.#disk.read(hardState, ...entries);
+    return { hardState, snapshot: snapshot?.meta ?? null, entries };
+  }
+
+  async recover(): Promise<Salvage> {
+    const recovery = this.#disk.nextRecovery();
+    const { hardState, snapshot, entries } = this.#disk;
+    const kept = snapshot === null || this.#disk.isSound(snapshot) ? snapshot : null;
+    const base = kept?.meta.index ?? 0;
+    const rest: Entry[] = [];
+    for (const entry of entries.filter(({ index }) => index > base)) {
+      if (entry.index !== base + 1 + rest.length || !this.#disk.isSound(entry)) break;
+      rest.push(entry);
+    }
+    const term = rest.at(-1)?.term ?? kept?.meta.term ?? 0;
+    const state = this.#disk.isSound(hardState) ? hardState : { term, vote: 0, commit: 0 };
+    await this.#disk.write(this.#life, "nothing", () => {
+      this.#disk.hardState = { ...state, recovery };
+      this.#disk.snapshot = kept;
+      this.#disk.entries = rest;
+    });
+    return { kept: `entries up to ${base + rest.length}`, setAside: "nowhere" };
   }
 
   append(batch: LogBatch): Promise<void> {
@@ -152,9 +188,9 @@ class MemoryLog implements LogStorage {
   }
 
   async readSnapshot(): Promise<{ meta: SnapshotMeta; chunks: AsyncIterable<Uint8Array> } | null> {
-    this.#disk.read();
-    const snapshot = this.#disk.snapshot;
+    const { snapshot } = this.#disk;
     if (snapshot === null) return null;
+    this.#disk.read(snapshot);
     return { meta: snapshot.meta, chunks: chunksOf(snapshot.chunks) };
   }
 

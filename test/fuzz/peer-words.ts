@@ -95,6 +95,16 @@ export const raftMessage: fc.Arbitrary<Message> = fc.oneof(
     rejected: fc.boolean(),
   }),
   fc.record({ kind: fc.constant("timeout-now" as const), ...envelope }),
+  fc.record({ kind: fc.constantFrom("recovering" as const, "recovered" as const), ...envelope, recovery: number }),
+  fc.record({
+    kind: fc.constant("recovery-reply" as const),
+    ...envelope,
+    recovery: number,
+    index: number,
+    rejected: fc.boolean(),
+    hintIndex: number,
+    hintTerm: number,
+  }),
 );
 
 const LONG = "l".repeat(4_000);

@@ -7,7 +7,17 @@ import * as plain from "node:fs";
 import { type FileHandle, open as openPlain, unlink as unlinkPlain } from "node:fs/promises";
 import { isArmed, pass } from "./failpoint.ts";
 
-export { chmodSync, constants, readdirSync, readSync } from "node:fs";
+export {
+  chmodSync,
+  constants,
+  existsSync,
+  fstatSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 export type { FileHandle };
 
 /** What a torn write leaves: the first half. */
@@ -80,11 +90,22 @@ export function closeSync(file: number): void {
   plain.closeSync(file);
 }
 
+/** Behind the slots of the reserve: the note of what was committed last. */
+const NOTE_AT = 8192;
+
 export function writeSync(file: number, bytes: Uint8Array, offset: number, length: number, at: number): number {
+  if (at >= NOTE_AT) return writeNote(file, bytes, offset, length, at);
   pass("reserve.write");
   if (isArmed("reserve.torn")) plain.writeSync(file, bytes, offset, half(length), at);
   pass("reserve.torn");
   return plain.writeSync(file, bytes, offset, length, at);
+}
+
+function writeNote(file: number, bytes: Uint8Array, offset: number, length: number, at: number): number {
+  pass("note.write");
+  const written = plain.writeSync(file, bytes, offset, length, at);
+  pass("note.written");
+  return written;
 }
 
 export function fsyncSync(file: number): void {

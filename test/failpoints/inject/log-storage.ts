@@ -8,7 +8,7 @@
  */
 import { openSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { HardState, LoadedState, LogBatch, LogStorage, SnapshotMeta, SnapshotWriter } from "#raft";
+import type { HardState, LoadedState, LogBatch, LogStorage, Salvage, SnapshotMeta, SnapshotWriter } from "#raft";
 import { openSqliteLog as openPlain, type SqliteLogOptions } from "../../../raft/adapters/index.ts";
 import { type LogEnd, PROMISES_FILE, type Promised } from "../promises.ts";
 import { pass } from "./failpoint.ts";
@@ -102,6 +102,10 @@ class PointedLog implements LogStorage {
     const finish = writer.finish.bind(writer);
     writer.finish = () => this.#naming(meta, () => between("finish-snapshot", finish));
     return writer;
+  }
+
+  recover(): Promise<Salvage> {
+    return between("recover", () => this.#storage.recover());
   }
 
   readSnapshot(): ReturnType<LogStorage["readSnapshot"]> {

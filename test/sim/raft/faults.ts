@@ -86,7 +86,8 @@ export class Faults {
   #change(): void {
     const { random, members, note } = this.#options;
     const leaders = members.filter((member) => member.running && member.node?.role === "leader");
-    if (leaders.length === 0) return;
+    // What it could choose might be no majority without the sick.
+    if (leaders.length === 0 || members.some((member) => member.isSick)) return;
     const { id, node } = random.pick(leaders);
     if (node === null) return;
     const nodes = members.map((member) => member.id);

@@ -9,6 +9,7 @@
  */
 import {
   type Entry,
+  type Membership,
   type NodeId,
   RaftNode,
   type RaftNodeConfig,
@@ -16,6 +17,8 @@ import {
   type StateLoader,
   type StateMachine,
 } from "#raft";
+import { membershipOf } from "../../../raft/core/config-entry.ts";
+import type { CoreStatus } from "../../../raft/core/raft-core.ts";
 import type { Clock } from "../../../src/lib/clock.ts";
 import { collectingLoader } from "../../fakes/collecting-loader.ts";
 import { MemoryDisk } from "../../fakes/memory-disk.ts";
@@ -91,6 +94,8 @@ export class Member {
   readonly id: NodeId;
   readonly disk: MemoryDisk;
   node: RaftNode | null = null;
+  /** A bit flipped on its disk, and no start has found it yet. */
+  isRotten = false;
   #machine: ListMachine | null = null;
   #life: Life | null = null;
   readonly #options: MemberOptions;
@@ -109,6 +114,22 @@ export class Member {
   }
   get running(): boolean {
     return this.#life !== null && !this.#life.paused;
+  }
+  /** Its disk is damaged, or it recovers from that. */
+  get isSick(): boolean {
+    return this.isRotten || this.disk.hardState.recovery !== undefined;
+  }
+  /** All that it can believe to be in force: what it was told, and what its snapshot and its log say. */
+  get memberships(): readonly Membership[] {
+    const { snapshot, entries } = this.disk;
+    const logged = entries.filter((entry) => entry.kind === "config").map(membershipOf);
+    const known = [
+      this.#options.config.membership,
+      ...(snapshot === null ? [] : [snapshot.meta.membership]),
+      ...logged,
+    ];
+    const inForce = this.node?.term ? [(this.node.status().core as CoreStatus).membership] : [];
+    return [...known, ...inForce].filter(({ voters }) => voters.length > 0);
   }
   get commands(): readonly string[] {
     return this.#machine?.commands ?? [];
@@ -140,7 +161,9 @@ export class Member {
       note(`membership ${id} ${JSON.stringify(configuration)}`);
       checkers.membership(id, configuration);
     });
-    node.start().catch(fail);
+    node.start().then(() => {
+      if (this.#life === life) this.isRotten = false;
+    }, fail);
   }
 
   /** kill -9, or the power: nothing is said, nothing more is written. */

@@ -15,6 +15,7 @@ import { Checkers, Violation } from "./checkers.ts";
 import { Clients } from "./clients.ts";
 import { drawWeather, Faults } from "./faults.ts";
 import { Member } from "./member.ts";
+import { Rot } from "./rot.ts";
 
 const FAULTS_MS = 20_000;
 const CALM_MS = 10_000;
@@ -53,6 +54,7 @@ class Simulation {
   readonly #checkers = new Checkers();
   readonly #clients: Clients;
   readonly #faults: Faults;
+  readonly #rot: Rot;
   readonly #onLine: SimulationOptions["onLine"];
   readonly #voters: number;
   #hash = 0;
@@ -60,6 +62,7 @@ class Simulation {
   #elections = 0;
   #restores = 0;
   #changes = 0;
+  #damages = 0;
   #violation: Error | null = null;
 
   constructor(seed: number, options: SimulationOptions) {
@@ -84,6 +87,7 @@ class Simulation {
     const reset = (id: number, delayMs: number) => network.reset(id, delayMs);
     const weather = drawWeather(random);
     this.#faults = new Faults({ random: random.fork(), time, weather, members, reset, note });
+    this.#rot = new Rot({ seed, time, members, note });
     this.#clients = new Clients({ random: random.fork(), time, members, checkers: this.#checkers, note, fail });
     const drawn = drawConfig(random);
     // Old entries are seen to arrive alone only where they do not share a message with new ones.
@@ -114,8 +118,10 @@ class Simulation {
   run(): SimulationResult {
     for (const member of this.#members) member.start();
     this.#faults.begin();
+    this.#rot.begin();
     this.#clients.begin();
     this.#runTo(FAULTS_MS);
+    this.#rot.end();
     this.#faults.end();
     this.#runTo(FAULTS_MS + CALM_MS * 0.8);
     const before = this.#clients.counts.done;
@@ -125,6 +131,7 @@ class Simulation {
     this.#clients.end();
     this.#runTo(FAULTS_MS + CALM_MS * 1.5);
     this.#guard(() => this.#clients.settle(this.#membership()));
+    this.#guard(() => this.#expectWhole());
     return {
       seed: this.#seed,
       size: this.#voters,
@@ -136,6 +143,7 @@ class Simulation {
         leaders: this.#elections,
         restores: this.#restores,
         changes: this.#changes,
+        damages: this.#damages,
       },
     };
   }
@@ -164,6 +172,12 @@ class Simulation {
     if (this.#clients.counts.done <= doneBefore) throw new Violation("liveness: nothing is acknowledged in calm times");
   }
 
+  #expectWhole(): void {
+    const taking = this.#membership();
+    const sick = this.#members.find((member) => taking.includes(member.id) && member.isSick);
+    if (sick !== undefined) throw new Violation(`liveness: node ${sick.id} still recovers after calm times`);
+  }
+
   /** In force at the end: what whoever leads has applied. */
   #membership(): readonly NodeId[] {
     const leader = this.#members.find((member) => member.node?.role === "leader");
@@ -175,6 +189,7 @@ class Simulation {
     if (line.startsWith("leader ")) this.#elections += 1;
     if (line.startsWith("restore ")) this.#restores += 1;
     if (line.startsWith("membership ")) this.#changes += 1;
+    if (line.startsWith("rot ")) this.#damages += 1;
     this.#hash = crc32(`${this.#time.now()} ${line}`, this.#hash);
     this.#onLine?.(this.#time.now(), line);
   }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { CorruptLogError, type Entry, type NodeId, RaftNode, type RaftNodeConfig, type StateLoader } from "#raft";
+import { type Entry, type NodeId, RaftNode, type RaftNodeConfig, type StateLoader } from "#raft";
 import { Agent } from "../../../src/agent/agent.ts";
 import { Leadership } from "../../../src/daemon/leadership.ts";
 import { takeRaftOffice } from "../../../src/daemon/raft-office.ts";
@@ -35,7 +35,8 @@ export interface DaemonPorts {
   readonly calls: (from: NodeId, life: Life) => Calls;
   readonly probe: (from: NodeId, life: Life) => MachineProbe;
   readonly observer: Observer;
-  readonly onDamage: () => void;
+  /** Its disk was read. */
+  readonly onStarted: () => void;
 }
 
 /** Short ones, so that machines die and come back within a seed. */
@@ -143,18 +144,16 @@ export class Daemon {
   }
 
   start(): void {
-    const { observer, onDamage } = this.#ports;
-    this.#start().catch((error: unknown) => {
-      if (error instanceof CorruptLogError) onDamage();
-      else observer.fail(error instanceof Error ? error : new Error(String(error)));
-    });
+    const { observer } = this.#ports;
+    this.#start().catch((error: unknown) => observer.fail(error instanceof Error ? error : new Error(String(error))));
   }
 
   async #start(): Promise<void> {
-    const { id, observer, disk } = this.#ports;
+    const { id, observer, disk, onStarted } = this.#ports;
     this.raft.onChange((state) => observer.changed(id, state, disk, disk.full || this.raft.status().diskFull));
     this.raft.onMembership((configuration) => observer.configured(id, configuration));
     await this.raft.start();
+    onStarted();
     this.handlers = replicaHandlers(this.kv);
     observer.started();
     this.raft.onChange(() => this.#leadership.set(this.raft.role === "leader"));

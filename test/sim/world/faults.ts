@@ -32,7 +32,6 @@ export class Faults {
   readonly #cut = new Set<string>();
   readonly #membership: MembershipChanges;
   #over = false;
-  #hasDamaged = false;
 
   constructor(options: FaultsOptions) {
     this.#options = options;
@@ -224,14 +223,12 @@ export class Faults {
     });
   }
 
-  /** A bit flips on one host's disk, which its next start finds. One host a seed: a majority stays whole. */
+  /** A bit flips on a host's disk, which its next start finds. One host at a time, until it is whole again: a majority stays so. */
   #damage(victim: Host): void {
-    if (this.#hasDamaged) return;
-    this.#hasDamaged = true;
+    const { hosts, random } = this.#options;
+    if (hosts.some((host) => host.isSick)) return;
     this.#count("corruption");
-    this.#options.note(`damage ${victim.id}`);
-    victim.disk.corrupt();
-    victim.kill();
+    victim.damage(random.next());
     this.#later(10, 1000, () => victim.start());
   }
 

@@ -23,7 +23,7 @@ export interface HostOptions {
   /** Told of each jump of a clock. */
   readonly onJump: (ms: number) => void;
   /** What the daemon's life is made of, beside what the host has. */
-  readonly daemon: Omit<DaemonPorts, "id" | "life" | "disk" | "systemd" | "onDamage">;
+  readonly daemon: Omit<DaemonPorts, "id" | "life" | "disk" | "systemd" | "onStarted">;
   readonly kill: (id: NodeId) => void;
   readonly note: (line: string) => void;
   /** A unit of this host has changed, whether its daemon lives or not. */
@@ -42,8 +42,8 @@ export class Host {
   systemd: FakeUnitManager;
   daemon: Daemon | null = null;
   isPowered = true;
-  /** Its log cannot be read: the daemon refuses to start. */
-  isDamaged = false;
+  /** A bit flipped on its disk, and no start has found it yet. */
+  #isRotten = false;
   #life: Life | null = null;
   #unsubscribe: () => void = () => {};
   readonly #options: HostOptions;
@@ -78,9 +78,22 @@ export class Host {
     return this.daemon?.handlers ?? NO_HANDLERS;
   }
 
+  /** Its disk is damaged, or it recovers from that. */
+  get isSick(): boolean {
+    return this.#isRotten || this.disk.hardState.recovery !== undefined;
+  }
+
+  /** A bit flips, `chance` says where; the next start finds it. */
+  damage(chance: number): void {
+    this.#options.note(`damage ${this.id}`);
+    this.kill();
+    this.disk.corrupt(chance);
+    this.#isRotten = true;
+  }
+
   start(): void {
     this.isPowered = true;
-    if (this.#life !== null || this.isDamaged) return;
+    if (this.#life !== null) return;
     const { id, time, clockRate, daemon, note } = this.#options;
     const life = new Life(time, clockRate());
     this.#life = life;
@@ -91,7 +104,9 @@ export class Host {
       life,
       disk: this.disk,
       systemd: this.systemd,
-      onDamage: () => this.#damaged(),
+      onStarted: () => {
+        this.#isRotten = false;
+      },
     });
     this.daemon.start();
   }
@@ -167,12 +182,6 @@ export class Host {
 
   async changeMembership(target: Membership): Promise<void> {
     await this.daemon?.raft.changeMembership(target);
-  }
-
-  #damaged(): void {
-    this.#options.note(`damaged ${this.id}`);
-    this.kill();
-    this.isDamaged = true;
   }
 
   #onDisk(): Promise<void> {

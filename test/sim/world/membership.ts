@@ -5,7 +5,7 @@
  * In calm times somebody does what an operator would do: takes in who is missing, and gives the vote to those who had it at first.
  *
  * Invariants.
- * - Where a disk may be damaged, three voters at least are asked for: one that never comes back must not be the majority's end.
+ * - Where a disk may be damaged, three voters at least are asked for: of two, the whole one is no majority that could help the other.
  *
  * @module
  */
@@ -75,10 +75,7 @@ export class MembershipChanges {
     const leader = hosts.find((host) => host.leads);
     const membership = leader?.membership ?? null;
     if (leader !== undefined && membership !== null && membership.outgoing === undefined) {
-      const next = nextStep(
-        membership,
-        hosts.filter((host) => !host.isDamaged),
-      );
+      const next = nextStep(membership, hosts);
       if (next === null) return;
       this.#ask(leader, next);
     }

@@ -20,8 +20,9 @@ export interface Settled {
 }
 
 export function settle(world: Settled): void {
-  const hosts = world.hosts.filter((host) => !host.isDamaged);
+  const { hosts } = world;
   oneLeads(hosts);
+  allAreWhole(hosts);
   sameStores(hosts);
   world.watchers.settle();
   leasesEnded(world, hosts);
@@ -31,6 +32,11 @@ export function settle(world: Settled): void {
 function oneLeads(hosts: readonly Host[]): void {
   const leaders = hosts.filter((host) => host.leads);
   if (leaders.length !== 1) throw new Violation("liveness", `${leaders.length} members lead in calm times`);
+}
+
+function allAreWhole(hosts: readonly Host[]): void {
+  const sick = hosts.find((host) => host.isSick);
+  if (sick !== undefined) throw new Violation("liveness", `host ${sick.id} has not recovered from damage to its disk`);
 }
 
 function sameStores(hosts: readonly Host[]): void {

@@ -242,7 +242,7 @@ export class World {
     while (this.#violation === null && this.time.now() < endMs) {
       this.#guard(() => this.time.runUntil(Math.min(endMs, this.time.now() + CHECK_EVERY_MS)));
       this.#guard(() => {
-        for (const { id, disk, isDamaged } of this.hosts) if (!isDamaged) this.observer.raft.disk(id, disk);
+        for (const { id, disk } of this.hosts) this.observer.raft.disk(id, disk);
       });
     }
   }
