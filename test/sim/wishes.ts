@@ -14,6 +14,14 @@ export function drawWish(random: SeededRandom, membership: Membership, nodes: re
   return { isSwap, ...(isSwap ? swapped(membership, leader) : shuffled(random, membership, nodes)) };
 }
 
+/** One voter less, who is not the leader: so often that the leader would be alone. */
+export function drawRemoval(random: SeededRandom, { voters, learners }: Membership, leader: NodeId): Membership {
+  const others = voters.filter((voter) => voter !== leader);
+  if (others.length === 0) return { voters, learners };
+  const removed = random.pick(others);
+  return { voters: voters.filter((voter) => voter !== removed), learners };
+}
+
 /** Learners and voters change places but for the leader: the joint change whose halves overlap least. */
 function swapped({ voters, learners }: Membership, leader: NodeId): Membership {
   const stays = voters.filter((voter) => voter === leader);

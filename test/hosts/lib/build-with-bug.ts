@@ -7,7 +7,7 @@
 import { readFileSync } from "node:fs";
 import { buildExecutable } from "../../../scripts/build.ts";
 import { VERSION } from "../../../src/lib/version.ts";
-import { withBug } from "../../sim/bugs/catalogue.ts";
+import { withBug } from "../../sim/bugs/bug.ts";
 
 const [folder = "", file = "", find = "", replace = ""] = process.argv.slice(2);
 const bug = { name: "a host's own", file, find, replace, seeds: 0 };

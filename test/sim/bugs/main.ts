@@ -4,7 +4,8 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import { BUGS, type Bug } from "./catalogue.ts";
+import type { Bug } from "./bug.ts";
+import { BUGS } from "./catalogue.ts";
 
 const { values } = parseArgs({ options: { only: { type: "string", default: "" }, limit: { type: "string" } } });
 const here = (file: string) => Bun.fileURLToPath(new URL(file, import.meta.url));

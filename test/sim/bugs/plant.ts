@@ -5,7 +5,8 @@
  */
 import { readFileSync } from "node:fs";
 import { plugin } from "bun";
-import { BUGS, withBug } from "./catalogue.ts";
+import { withBug } from "./bug.ts";
+import { BUGS } from "./catalogue.ts";
 
 const name = process.env.FLT_SIM_BUG;
 const bug = BUGS.find((one) => one.name === name);

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import type { Message, NodeId } from "#raft";
+import type { Membership, Message, NodeId, RaftNode } from "#raft";
 import type { SeededRandom } from "../random.ts";
 import type { VirtualTime } from "../virtual-time.ts";
-import { drawWish } from "../wishes.ts";
+import { drawRemoval, drawWish } from "../wishes.ts";
 import type { Member } from "./member.ts";
 
 /** How bad the world is in one seed. */
@@ -41,6 +41,11 @@ export function drawWeather(random: SeededRandom): Weather {
   };
 }
 
+interface Leader {
+  readonly id: NodeId;
+  readonly node: RaftNode;
+}
+
 /** Long enough for three leaders, each of whom finds what the one before it left. */
 const BARREN_MS = 6_000;
 const LEADER_LASTS_MS = 1_500;
@@ -56,7 +61,7 @@ export interface FaultsOptions {
 
 export class Faults {
   readonly #options: FaultsOptions;
-  /** Directed links that carry nothing: "from>to". */
+  /** Directed links that carry nothing: "from>to". Each partition has a set of its own, and heals no other. */
   #cut = new Set<string>();
   #over = false;
   /** Entries reach nobody in the term that they are of. */
@@ -78,26 +83,55 @@ export class Faults {
     const { random, time } = this.#options;
     time.after(random.between(100, 1500), () => {
       if (this.#over) return;
-      this.#change();
+      if (random.chance(0.2)) this.#changesOfTheForlorn();
+      else this.#change();
       this.#changeNext();
     });
   }
 
+  /** A leader that nobody hears is asked for one change after the other: none may count before the one before it is committed. */
+  #changesOfTheForlorn(): void {
+    const { random, members } = this.#options;
+    const leader = this.#leaders()[0];
+    if (leader === undefined || members.some((member) => member.isSick)) return;
+    this.#partition((from, to) => (from.id === leader.id) !== (to.id === leader.id));
+    let wish = leader.node.status().membership;
+    for (let wishes = random.int(2, 6); wishes > 0; wishes--) {
+      this.#later(0, 300, () => {
+        if (leader.node.role !== "leader" || this.#over) return;
+        wish = drawRemoval(random, wish, leader.id);
+        this.#ask(leader, wish);
+      });
+    }
+  }
+
   #change(): void {
-    const { random, members, note } = this.#options;
-    const leaders = members.filter((member) => member.running && member.node?.role === "leader");
+    const { random, members } = this.#options;
+    const leader = this.#leaders()[0];
     // What it could choose might be no majority without the sick.
-    if (leaders.length === 0 || members.some((member) => member.isSick)) return;
-    const { id, node } = random.pick(leaders);
-    if (node === null) return;
+    if (leader === undefined || members.some((member) => member.isSick)) return;
     const nodes = members.map((member) => member.id);
-    const { voters, learners, isSwap } = drawWish(random, node.status().membership, nodes, id);
+    const { isSwap, ...wish } = drawWish(random, leader.node.status().membership, nodes, leader.id);
+    this.#ask(leader, wish);
+    if (isSwap && random.chance(0.5)) this.#tearApart(wish.voters);
+  }
+
+  #ask({ id, node }: Leader, { voters, learners }: Membership): void {
+    const { note } = this.#options;
     note(`change by ${id} to ${voters} learners ${learners}`);
-    if (isSwap && random.chance(0.5)) this.#tearApart(voters);
     node.changeMembership({ voters, learners }).then(
       () => note(`changed to ${voters} learners ${learners}`),
       (error: Error & { reason?: string }) => note(`change refused: ${error.reason ?? error.message}`),
     );
+  }
+
+  /** In an order that is drawn. */
+  #leaders(): readonly Leader[] {
+    const { random, members } = this.#options;
+    const leaders = members.flatMap(({ id, node, running }) =>
+      running && node?.role === "leader" ? [{ id, node }] : [],
+    );
+    return leaders.length > 1 && random.chance(0.5) ? leaders.reverse() : leaders;
   }
 
   /** While a change is under way, those who vote after it lose sight of the others: each side may believe that it decides alone. */
@@ -212,16 +246,17 @@ export class Faults {
 
   #partition(isCut: (from: Member, to: Member) => boolean): void {
     const { members, note } = this.#options;
-    this.#cut.clear();
+    const cut = new Set<string>();
     for (const from of members) {
       for (const to of members) {
-        if (from !== to && isCut(from, to)) this.#cut.add(`${from.id}>${to.id}`);
+        if (from !== to && isCut(from, to)) cut.add(`${from.id}>${to.id}`);
       }
     }
-    note(`cut ${[...this.#cut].join(" ")}`);
+    this.#cut = cut;
+    note(`cut ${[...cut].join(" ")}`);
     this.#later(100, 5000, () => {
       note("heal");
-      this.#cut.clear();
+      cut.clear();
     });
   }
 

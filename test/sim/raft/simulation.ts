@@ -132,6 +132,7 @@ class Simulation {
     this.#runTo(FAULTS_MS + CALM_MS * 1.5);
     this.#guard(() => this.#clients.settle(this.#membership()));
     this.#guard(() => this.#expectWhole());
+    this.#guard(() => this.#expectOneMembership());
     return {
       seed: this.#seed,
       size: this.#voters,
@@ -176,6 +177,14 @@ class Simulation {
     const taking = this.#membership();
     const sick = this.#members.find((member) => taking.includes(member.id) && member.isSick);
     if (sick !== undefined) throw new Violation(`liveness: node ${sick.id} still recovers after calm times`);
+  }
+
+  /** Those who take part agree on who does. */
+  #expectOneMembership(): void {
+    const taking = this.#membership();
+    const known = this.#members.filter(({ id }) => taking.includes(id)).map(({ node }) => node?.status().membership);
+    const texts = new Set(known.map((membership) => JSON.stringify(membership)));
+    if (texts.size > 1) throw new Violation(`membership: in the end some know ${[...texts].join(", others ")}`);
   }
 
   /** In force at the end: what whoever leads has applied. */

@@ -52,6 +52,10 @@ function leasesEnded(world: Settled, [host]: readonly Host[]): void {
   const leases = host?.daemon?.machine.store.leases;
   const left = world.holders.abandoned.filter((id) => leases?.get(id) !== undefined);
   if (left.length > 0) throw new Violation("lease", `${left.join(", ")} live on although nobody renews them`);
+  for (const { key, lease } of world.observer.truth.live().values()) {
+    if (lease === 0 || leases?.get(lease) !== undefined) continue;
+    throw new Violation("lease", `key ${key} outlives its lease ${lease}`);
+  }
 }
 
 /** Every unit that is wanted runs on its machine, and nothing runs elsewhere. */
