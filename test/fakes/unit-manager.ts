@@ -214,7 +214,6 @@ export class FakeUnitManager implements UnitManager {
   async reload(): Promise<void> {
     this.#begin("reload", "");
     this.#stale.clear();
-    // What wants them refers to them from now on.
     this.#wanted.clear();
     for (const [name, unit] of this.#units) if (unit.text.includes("[Install]")) this.#wanted.add(name);
   }
@@ -251,14 +250,15 @@ export class FakeUnitManager implements UnitManager {
     return job;
   }
 
-  async unload(name: string): Promise<ReloadNeed> {
+  /** The file is taken away by the daemon that asked, if it is still there by then. */
+  async unload(name: string, isThere: () => boolean = () => true): Promise<ReloadNeed> {
     this.#begin("unload", name);
     const unit = this.#units.get(name);
     if (unit === undefined) return "none";
     unit.launched = false;
     const result = await this.#job(unit, "stop", () => this.#halt(name, unit)).done;
     if (result !== "done") throw new UnitManagerError("rejected", `Cannot stop "${name}": systemd ended it: ${result}`);
-    this.#units.delete(name);
+    if (isThere()) this.#units.delete(name);
     return this.#wanted.has(name) ? "later" : "none";
   }
 

@@ -16,6 +16,7 @@ import type {
   UnitManager,
   UnitManagerListener,
 } from "../../../src/agent/unit-manager.ts";
+import type { FakeUnitManager } from "../../fakes/unit-manager.ts";
 import type { Life } from "../life.ts";
 
 /** @param text The file, for a load. */
@@ -23,10 +24,10 @@ export type OnOrder = (verb: "load" | "start" | "stop" | "unload", name: string,
 
 export class SystemdOfLife implements UnitManager {
   readonly #life: Life;
-  readonly #systemd: UnitManager;
+  readonly #systemd: FakeUnitManager;
   readonly #onOrder: OnOrder;
 
-  constructor(life: Life, systemd: UnitManager, onOrder: OnOrder) {
+  constructor(life: Life, systemd: FakeUnitManager, onOrder: OnOrder) {
     this.#life = life;
     this.#systemd = systemd;
     this.#onOrder = onOrder;
@@ -59,7 +60,7 @@ export class SystemdOfLife implements UnitManager {
   unload(name: string): Promise<ReloadNeed> {
     return this.#ask(() => {
       this.#onOrder("unload", name, "");
-      return this.#systemd.unload(name);
+      return this.#systemd.unload(name, () => !this.#life.dead);
     });
   }
   armFence(afterMs: number): Promise<FenceState> {
