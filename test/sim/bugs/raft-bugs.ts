@@ -63,8 +63,8 @@ export const RAFT_BUGS: readonly Bug[] = [
   {
     name: "what found no room on the disk counts as written",
     file: "raft/driver/ready-loop.ts",
-    find: "      this.#savedHardState = reserved;\n    }\n    return false;",
-    replace: "      this.#savedHardState = reserved;\n    }\n    return true;",
+    find: "      this.#saved(reserved);\n    }\n    return false;",
+    replace: "      this.#saved(reserved);\n    }\n    return true;",
     simulation: "raft",
     seeds: 200,
   },
