@@ -60,7 +60,8 @@ hostSuite("SSH", { hosts: 3, config }, (suite) => {
     expect(await client.mustRun(via(gate, "list-units", "--no-legend"))).toMatch(/a\.service\t.*\tactive\trunning\n/);
     expect(await client.mustRun(via(gate, "status", "talking"))).toContain("Active: active (running)");
     const follow = via(gate, "journal", "-f", "--lines=0", "--output=cat", "talking");
-    const followed = await client.run(["timeout", "--preserve-status", "-s", "INT", "3", ...follow]);
+    // Without --foreground timeout signals twice, itself and by the group: the second Ctrl-C ends a client before it has cleaned up.
+    const followed = await client.run(["timeout", "--foreground", "--preserve-status", "-s", "INT", "3", ...follow]);
     expect(followed.stdout.match(/still here/g)?.length).toBeGreaterThan(3);
     expect(followed.code).toBe(130);
     await eventually("the end of every ssh", 5_000, async () => (await client.run(["pgrep", "-x", "ssh"])).code === 1);
