@@ -4,6 +4,7 @@ import { KvCluster, type KvClusterOptions, type Member } from "../../test/fakes/
 import type { CallHandler } from "../lib/calls.ts";
 import type { Log, LogFields } from "../lib/log.ts";
 import { decodeText, encodeText } from "../lib/text.ts";
+import { pause } from "../lib/wait.ts";
 import { digestText } from "../store/digest.ts";
 import { KvError, type TxnRequest } from "../store/kv.ts";
 import { DIGEST_METHOD, STATE_METHOD } from "./consistency-codec.ts";
@@ -76,6 +77,16 @@ function withoutStates(victim: Member): () => void {
   return () => {
     for (const [i, table] of tables.entries()) table.set(STATE_METHOD, kept[i] as CallHandler);
   };
+}
+
+function slowDown(handlers: Map<string, CallHandler>, ms: number): void {
+  const handler = handlers.get(DIGEST_METHOD);
+  if (handler?.kind !== "unary") throw new Error("There is no such handler");
+  const handle: typeof handler.handle = async (body, context) => {
+    await pause(cluster.clock, ms);
+    return handler.handle(body, context);
+  };
+  handlers.set(DIGEST_METHOD, { kind: "unary", handle });
 }
 
 async function refusal(call: Promise<unknown>): Promise<KvError> {
@@ -196,6 +207,8 @@ test("a member whose disk holds a wrong state is found out before it serves its 
   misapply(victim, "k");
   for (let i = 0; i < 60; i++) await put(cluster.theLeader(), i === 0 ? "k" : "other", "right");
   await cluster.halt(victim.id);
+  // Slower than a read.
+  for (const { handlers } of cluster.members.values()) slowDown(handlers as Map<string, CallHandler>, 500);
   const again = await cluster.boot(victim.id);
   expect(held(again, "k")).toBe("wrong");
   const first = await again.kv.range({ key: encodeText("k") }).catch((error: KvError) => error);
@@ -245,6 +258,20 @@ test("two that differ while the third is away are an alarm without a culprit; wi
   await cluster.boot(away.id);
   await cluster.until(() => victim.kv.health.trust.rebuilds === 1);
   expect(held(victim, "k")).toBe("right");
+});
+
+test("an alarm is not over because the member that it is about says nothing", async () => {
+  await started({ config: NO_SCRUB });
+  const victim = cluster.follower();
+  misapply(victim, "k");
+  withoutStates(victim);
+  await put(cluster.theLeader(), "k", "right");
+  const leader = cluster.theLeader();
+  await cluster.until(() => leader.kv.health.check.alarm !== null);
+  cluster.isolate(victim.id);
+  await cluster.advance(30_000);
+  expect(leader.kv.health.check.verdict.suspects).toEqual([victim.id]);
+  expect(errors().filter(({ member }) => member === leader.id)).toHaveLength(1);
 });
 
 test("a member without digests, of an older release, is left out", async () => {

@@ -238,16 +238,19 @@ export class HashCheck {
     this.#outcomes.set(outcome, (this.#outcomes.get(outcome) ?? 0) + 1);
   }
 
-  /** Once for each thing that is found. */
+  /** Once for each thing that is found. An alarm is over when those it is about were heard again. */
   #say({ index, readings }: Report, verdict: Verdict): void {
     const before = this.#verdict;
+    const isNews = verdict.suspects.some((id) => !before.suspects.includes(id));
+    const isHeard = before.suspects.every((id) => (readings.get(id) ?? UNKNOWN).kind !== "unknown");
+    if (!isNews && !isHeard) return;
     this.#verdict = verdict;
     const isSame = before.kind === verdict.kind && before.suspects.join() === verdict.suspects.join();
     if (isSame) return;
     const { log, members } = this.#ports;
     const { alarm } = this;
     if (alarm === null) {
-      log.notice("All members that can be asked hold the same data again", { index });
+      log.notice("The members whose data differed hold the same as the others again", { index });
       return;
     }
     log.error(alarm, {

@@ -93,7 +93,8 @@ export class Trust {
 
   async #rebuild(sources: readonly NodeId[]): Promise<void> {
     const { signal } = this.#closing;
-    const { clock, log, raft, members } = this.#ports;
+    const { clock, raft, members } = this.#ports;
+    let failures = 0;
     while (!signal.aborted) {
       // The leader is never behind.
       for (const source of [...sources].sort((a, b) => Number(b === raft.leader) - Number(a === raft.leader))) {
@@ -103,11 +104,9 @@ export class Trust {
           return this.#whole(members.get(source) ?? "");
         } catch (error) {
           if (signal.aborted) return;
-          log.notice("Rebuilding this member's data failed; trying on", {
-            source: members.get(source),
-            reason: reasonOf(error),
-          });
           if (!isRetried(error)) throw error;
+          failures += 1;
+          this.#sayFailed(members.get(source) ?? "", failures, error);
         }
       }
       await pause(clock, RETRY_MS, signal);
@@ -133,6 +132,16 @@ export class Trust {
       machine.endReplacement();
       void Promise.resolve(iterator.return?.()).catch(() => undefined);
     }
+  }
+
+  /** At growing intervals: it may take until the next member is back. */
+  #sayFailed(source: string, failures: number, error: unknown): void {
+    if (!Number.isInteger(Math.log2(failures))) return;
+    this.#ports.log.notice("Rebuilding this member's data failed; trying on", {
+      source,
+      failures,
+      reason: reasonOf(error),
+    });
   }
 
   #whole(source: string): void {
