@@ -1,6 +1,7 @@
 /** Snapshots as the driver takes, sends and installs them, on a virtual clock. */
 import { expect, test } from "bun:test";
 import { bytes, cluster, outcome, three } from "../../test/fakes/raft-nodes.ts";
+import { CorruptLogError } from "../index.ts";
 
 test("a follower that missed more than the log holds gets a snapshot", async () => {
   const world = await three({ snapshotLogEntries: 10, trailingEntries: 2 });
@@ -184,6 +185,31 @@ test("a broken transfer of a snapshot goes on where it broke, and its state is t
   expect(items(first.id)).toEqual(items(leader.id));
   expect(machine(first.id).loads).toBe(1);
   expect(machine(first.id).chunksLoaded).toBe(40);
+});
+
+test("a leader whose snapshot is damaged takes another one, also when nothing was written since, and sends that", async () => {
+  const { clock, leader, first, block, items, disk, fatal } = await three({ trailingEntries: 0 });
+  block((from, to) => from === first.id || to === first.id);
+  const proposed = leader.propose(bytes("x"));
+  // Long enough to count as gone: for somebody alive the log would be kept.
+  await clock.advance(3000);
+  await proposed;
+  const taken = leader.snapshotNow();
+  await clock.advance(500);
+  await taken;
+  const whole = disk(leader.id).snapshot;
+  if (whole === null) throw new Error("no snapshot");
+  disk(leader.id).snapshot = {
+    meta: whole.meta,
+    get chunks(): never {
+      throw new CorruptLogError("Read the snapshot: a checksum is wrong");
+    },
+  };
+  block(() => false);
+  await clock.advance(4000);
+  expect(items(first.id)).toEqual(["x"]);
+  expect(leader.status().snapshotIndex).toBe(whole.meta.index);
+  expect(fatal).toEqual([]);
 });
 
 test("what broke of a snapshot is let go when the leader has another one", async () => {

@@ -65,6 +65,8 @@ export class Snapshots {
   readonly receiver: SnapshotReceiver;
   readonly #options: SnapshotOptions;
   #index: LogIndex;
+  /** The one on disk could not be read: another of the same index is worth something. */
+  #isDamaged = false;
   #taking: Taking | null = null;
   readonly #tasks = new Set<Promise<void>>();
   readonly #retries = new Set<Timer>();
@@ -102,7 +104,7 @@ export class Snapshots {
       if (taking.cancelled) return end("receiving");
       // A newcomer does not know yet who takes part: its snapshot would not say either.
       if (isUnknown(meta.membership)) return end("unknown-membership");
-      if (meta.index <= this.#index) return end("taken");
+      if (meta.index < this.#index || (meta.index === this.#index && !this.#isDamaged)) return end("taken");
       this.#run(this.#write(meta, this.#options.machine.snapshot(), taking));
     });
     return done;
@@ -118,6 +120,7 @@ export class Snapshots {
       outcome = isWhole ? "taken" : this.#stopped ? "stopped" : "receiving";
       if (isWhole) {
         this.#index = meta.index;
+        this.#isDamaged = false;
         loop.between(() => loop.taken(meta));
         await storage.compact(meta.index);
       }
@@ -161,34 +164,37 @@ export class Snapshots {
   async #stream(to: NodeId, term: Term): Promise<void> {
     const { storage, transport, clock, log, loop } = this.#options;
     const report = (ok: boolean) => loop.between(() => loop.sent(to, ok));
-    const snapshot = await storage.readSnapshot();
-    if (snapshot === null) {
-      report(false);
-      return;
-    }
     try {
-      log.info("Sending a snapshot to a member that lags behind the log", { to, index: snapshot.meta.index });
-      await transport.sendSnapshot(to, snapshot.meta, term, snapshot.chunks);
+      const snapshot = await storage.readSnapshot();
+      if (snapshot === null) return report(false);
+      try {
+        log.info("Sending a snapshot to a member that lags behind the log", { to, index: snapshot.meta.index });
+        await transport.sendSnapshot(to, snapshot.meta, term, snapshot.chunks);
+      } finally {
+        await release(snapshot.chunks);
+      }
       report(true);
     } catch (error) {
       if (this.#stopped) return;
-      log.warning("Sending a snapshot failed", { to, index: snapshot.meta.index, reason: reasonOf(error) });
+      log.warning("Sending a snapshot failed", { to, index: this.#index, reason: reasonOf(error) });
       // The machine in memory is sound: its present state takes the place of the damaged file.
-      if (error instanceof CorruptLogError) void this.take();
+      this.#isDamaged ||= error instanceof CorruptLogError;
+      if (this.#isDamaged) void this.take();
       const retry = clock.after(SEND_RETRY_MS, () => {
         this.#retries.delete(retry);
         report(false);
       });
       this.#retries.add(retry);
-    } finally {
-      await release(snapshot.chunks);
     }
   }
 
   /** The receiver's side of the loop's duties. */
   async install(wanted: SnapshotMeta, hardState: HardState): Promise<boolean> {
     const isInstalled = await this.receiver.install(wanted, hardState);
-    if (isInstalled) this.#index = wanted.index;
+    if (isInstalled) {
+      this.#index = wanted.index;
+      this.#isDamaged = false;
+    }
     return isInstalled;
   }
 
