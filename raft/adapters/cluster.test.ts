@@ -1,6 +1,6 @@
 /** The whole library at once: three nodes on SQLite and TCP; what the simulation shows must also hold on real files and sockets. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -34,11 +34,18 @@ class ListMachine implements StateMachine {
       for (let at = 0; at < text.length; at += 1000) yield encoder.encode(text.slice(at, at + 1000));
     })();
   }
+  onChunk: (count: number) => void = () => {};
   load(): StateLoader {
-    return collectingLoader((all) => {
+    const { write, finish } = collectingLoader((all) => {
       this.items = decoder.decode(all).split("\n");
       this.onItem();
     });
+    let count = 0;
+    const counted = (chunk: Uint8Array) => {
+      write(chunk);
+      this.onChunk(++count);
+    };
+    return { write: counted, finish };
   }
   /** Resolves when it holds that many; the test's deadline ends it otherwise. */
   async holds(count: number): Promise<void> {
@@ -62,7 +69,12 @@ const servers = new Map<number, Server>();
 const transports = new Map<number, TcpTransport>();
 const running = new Map<number, Running>();
 
+/** Accepted ones, of all members. */
+const sockets = new Set<Socket>();
+
 function welcome(id: number, socket: Socket): void {
+  sockets.add(socket);
+  socket.on("close", () => sockets.delete(socket));
   socket.on("error", () => {});
   socket.once("data", (chunk: Buffer) => {
     const transport = transports.get(id);
@@ -196,6 +208,45 @@ test("a member that missed more than the log holds gets a snapshot over its own 
       return found?.meta.index ?? 0;
     }),
   ).toBeGreaterThan(600);
+});
+
+test("a transfer whose connection is cut goes on where it broke, on files and sockets", async () => {
+  const first = await leader();
+  const absent = MEMBERS.find((id) => id !== first.node.id) ?? 0;
+  await shut(absent);
+  for (let from = 1; from <= 4001; from += 500) await propose(first, from, from + 499);
+  await first.node.snapshotNow();
+  const chunks = Math.ceil(upTo(4500).join("\n").length / 1000);
+  const { machine } = await boot(absent);
+  const counts: number[] = [];
+  machine.onChunk = (count) => {
+    counts.push(count);
+    if (counts.length === 10) for (const socket of sockets) socket.destroy();
+  };
+  await machine.holds(4500);
+  expect(machine.items).toEqual(upTo(4500));
+  // One loader, each chunk once: nothing came twice.
+  expect(counts).toEqual(Array.from({ length: chunks }, (_, i) => i + 1));
+  expect(readdirSync(directory).filter((name) => name.startsWith(`${absent}.db.snapshot-`))).toHaveLength(1);
+});
+
+test("a receiver that dies in the middle begins anew, and leaves no file behind", async () => {
+  const first = await leader();
+  const absent = MEMBERS.find((id) => id !== first.node.id) ?? 0;
+  await shut(absent);
+  for (let from = 1; from <= 2001; from += 500) await propose(first, from, from + 499);
+  await first.node.snapshotNow();
+  const { machine } = await boot(absent);
+  await new Promise<void>((resolve) => {
+    machine.onChunk = (count) => {
+      if (count === 5) resolve();
+    };
+  });
+  await shut(absent);
+  const again = await boot(absent);
+  await again.machine.holds(2500);
+  expect(again.machine.items).toEqual(upTo(2500));
+  expect(readdirSync(directory).filter((name) => name.startsWith(`${absent}.db.snapshot-`))).toHaveLength(1);
 });
 
 test("all of them stopped and started again hold what they held", async () => {
