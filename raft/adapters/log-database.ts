@@ -23,7 +23,7 @@ import { ByteReader, ByteWriter, CodecError } from "../driver/bytes.ts";
 import { entryKindNumber, entryKindOf, readSnapshotMeta, writeSnapshotMeta } from "../driver/codec.ts";
 import { CorruptLogError, DiskFullError } from "../driver/ports.ts";
 import type { Entry, HardState, LogIndex, SnapshotMeta, Term } from "../types.ts";
-import { LogInUseError } from "./log-errors.ts";
+import { DiskFailedError, LogInUseError } from "./log-errors.ts";
 import { checkMeta, type LogIdentity, writeMeta } from "./log-meta.ts";
 import type { FileSize } from "./snapshot-files.ts";
 
@@ -244,6 +244,9 @@ const DAMAGE = [
   "SQLITE_IOERR_SHORT_READ",
 ];
 
+/** What SQLite calls it when the system refused to open, read, write or sync. */
+const DISK_FAILURE = /^SQLITE_(IOERR|CANTOPEN|READONLY|PERM)/;
+
 /** SQLite's and the codec's errors in the words of the LogStorage port. */
 function translated<T>(act: () => T): T {
   try {
@@ -256,7 +259,7 @@ function translated<T>(act: () => T): T {
     if (DAMAGE.some((prefix) => code.startsWith(prefix))) {
       throw new CorruptLogError(`Read the raft log: its file is damaged (${error.message})`);
     }
-    throw error;
+    throw DISK_FAILURE.test(code) ? new DiskFailedError("Use the raft log", error) : error;
   }
 }
 

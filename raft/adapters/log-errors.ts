@@ -34,6 +34,18 @@ export class NewerFormatError extends Error {
   }
 }
 
+/** The disk refused, and not for want of room: what it holds is unknown until the next start reads it. */
+export class DiskFailedError extends Error {
+  readonly code = "disk-failed";
+  /** @param action What was attempted, at the beginning of a sentence. */
+  constructor(action: string, cause: Error) {
+    super(`${action}: the disk failed (${cause.message}); look at the kernel's log, and whether the disk is sound`, {
+      cause,
+    });
+    this.name = "DiskFailedError";
+  }
+}
+
 /** Another process holds the log. */
 export class LogInUseError extends Error {
   readonly code = "in-use";

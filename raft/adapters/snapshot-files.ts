@@ -16,6 +16,7 @@ import { type FileHandle, open, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 import { CorruptLogError, DiskFullError } from "../driver/ports.ts";
+import { DiskFailedError } from "./log-errors.ts";
 
 const CHUNK_HEADER_BYTES = 8;
 /** Far above any chunk that is written; keeps a damaged length from being allocated. */
@@ -180,7 +181,8 @@ export async function removeFile(path: string): Promise<void> {
   try {
     await unlink(path);
   } catch (error) {
-    if (codeOf(error) !== "ENOENT") throw error;
+    if (codeOf(error) === "ENOENT") return;
+    throw error instanceof Error ? new DiskFailedError("Remove a snapshot", error) : error;
   }
 }
 
@@ -200,7 +202,9 @@ async function roomOrRefusal<T>(act: () => Promise<T>): Promise<T> {
     return await act();
   } catch (error) {
     const code = codeOf(error);
-    if (code !== "ENOSPC" && code !== "EDQUOT") throw error;
-    throw new DiskFullError("Write a snapshot: no space left on the device");
+    if (code === "ENOSPC" || code === "EDQUOT") {
+      throw new DiskFullError("Write a snapshot: no space left on the device");
+    }
+    throw error instanceof Error && code !== "" ? new DiskFailedError("Write a snapshot", error) : error;
   }
 }

@@ -140,6 +140,8 @@ async function finish(end: End, daemon: Daemon, { scope, notifier, log }: Surrou
   if (end.kind === "fatal") {
     log.error(`Stopping at once, units stay as they are: ${end.error.message}`);
     await daemon.stop({ handOver: false });
+    // Again, as the last word: what the parts had to say at their ends stands in between.
+    log.error(`Stopped, units stay as they are: ${end.error.message}`);
     return 1;
   }
   const intent =
@@ -252,6 +254,7 @@ const EXPECTED = new Set([
   "corrupt-log",
   "damaged-log",
   "disk-full",
+  "disk-failed",
 ]);
 
 function isExpected(error: unknown): error is Error {

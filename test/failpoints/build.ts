@@ -42,7 +42,6 @@ export const FAILPOINTS: readonly Change[] = [
 export const SMALL: readonly Change[] = [
   ["raft/driver/config.ts", "snapshotLogEntries: 50_000", "snapshotLogEntries: 120"],
   ["raft/driver/config.ts", "trailingEntries: 5000", "trailingEntries: 20"],
-  ["raft/driver/config.ts", "electionTimeoutMs: 1000", "electionTimeoutMs: 500"],
   ["raft/adapters/log-database.ts", "WAL_KEEP_BYTES = 16 * 1024 * 1024", "WAL_KEEP_BYTES = 64 * 1024"],
   ["raft/adapters/sqlite-log.ts", "COMPACT_SLICE_ENTRIES = 2000", "COMPACT_SLICE_ENTRIES = 40"],
   ["raft/adapters/snapshot-files.ts", "SYNC_EVERY_BYTES = 4 * 1024 * 1024", "SYNC_EVERY_BYTES = 100 * 1024"],

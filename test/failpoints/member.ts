@@ -31,7 +31,7 @@ const member = await StoreMember.open({
   members,
   peer: { listen: self, advertise: self },
   log,
-  onFatal: (error) => void end(`Stopping at once: ${error.message}`, 1),
+  onFatal: (error) => void end(`Stopped: ${error.message}`, 1),
 }).catch((error: unknown) => refused(error));
 await member.start(new Map(), () => ({ level: FORMAT_LEVEL, because: "" })).catch((error: unknown) => refused(error));
 

@@ -28,7 +28,7 @@ export interface Outcome {
   readonly wrong: string[];
 }
 
-const EQUAL_MS = 15_000;
+const EQUAL_MS = 30_000;
 
 export class Rounds {
   readonly #executable: string;

@@ -25,9 +25,9 @@ export interface Order {
 
 export type Scenario = (round: Round, order: Order) => Promise<Member>;
 
-export const REACHED_MS = 15_000;
-/** src/daemon/main.ts has the same words. */
-export const LAST_LINE = /\nStopping at once: .+\n$/;
+export const REACHED_MS = 30_000;
+/** As src/daemon/main.ts has it: why, and what to do. */
+export const LAST_LINE = /\nStopped: .+: the disk failed \(.+\); look at .+\n$/;
 /** How long a disk stays full at least. */
 const FULL_MS = 300;
 /** A disk is full until it has room; whatever else happens, happens once. */
