@@ -36,6 +36,7 @@ export const FAILPOINTS: readonly Change[] = [
   instead("raft/adapters/sqlite-log.ts", "node:fs", "files.ts"),
   instead("raft/adapters/snapshot-files.ts", "node:fs/promises", "files.ts"),
   instead("raft/adapters/hard-state-reserve.ts", "node:fs", "files.ts"),
+  instead("raft/adapters/set-aside.ts", "node:fs", "files.ts"),
   instead("src/daemon/store-member.ts", "#raft/adapters", "log-storage.ts"),
 ];
 

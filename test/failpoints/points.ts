@@ -8,6 +8,7 @@ import {
   behind,
   behindAgain,
   conflict,
+  damaged,
   election,
   founding,
   full,
@@ -35,6 +36,8 @@ export interface Point {
   readonly isNew: boolean;
   /** No process may end there. */
   readonly isSurvived: boolean;
+  /** What it had was damaged before: its disk has less than it promised. */
+  readonly isDamaged: boolean;
   /** One of those that each test run goes through, a few times. */
   readonly isShort: boolean;
 }
@@ -50,7 +53,9 @@ function group(when: string, scenario: Scenario, names: string, action: Action =
     const [name = "", passes = "1"] = word.replace("+", "").replace(":", " ").split("*");
     const isNew = scenario === founding;
     const isSurvived = SURVIVED.has(scenario);
-    return { name, when, scenario, action, passes: Number(passes), isNew, isSurvived, isShort: word.startsWith("+") };
+    const isDamaged = scenario === damaged;
+    const isShort = word.startsWith("+");
+    return { name, when, scenario, action, passes: Number(passes), isNew, isSurvived, isDamaged, isShort };
   });
 }
 
@@ -84,7 +89,7 @@ export const POINTS: readonly Point[] = [
   ...group("start", restart, "port.read-snapshot port.read-snapshot-done"),
   ...group("start after a torn snapshot", orphan, "+prune pruned"),
   ...group("entries", load, `port.append*50 begin*50 entry*100 state*50 ${COMMITS} port.append-done*50`),
-  ...group("entries", load, "+note.write*50 note.written*50"),
+  ...group("entries", load, "+note.write*50 +note.torn*50 note.written*50"),
   ...group("another leader's entries", conflict, "truncate +truncation.commit truncation.committed"),
   ...group("election", election, "port.append-state +hard-state.commit hard-state.committed port.append-state-done"),
   ...group("membership", membership, "+membership.commit membership.committed"),
@@ -95,6 +100,8 @@ export const POINTS: readonly Point[] = [
   ...group("snapshot received", behind, `port.create-snapshot ${SNAPSHOT_FILE} port.install name drop-log`),
   ...group("snapshot received", behind, "+install.commit +install.committed prune pruned port.install-done"),
   ...group("snapshot sent", sending, "port.read-snapshot port.read-snapshot-done"),
+  ...group("damage", damaged, "port.recover +schema founding.commit entry*3 state +entries.commit"),
+  ...group("damage", damaged, "entries.committed name snapshot.commit +rename*4 +renamed*4 port.recover-done"),
   ...group("stop", stop, "port.close port.close-done"),
   ...group("failing disk", load, `begin*50 entry*50 state*50 ${COMMITS} name`, "EIO"),
   ...group("failing disk", load, "slice.write snapshot.sync directory.sync snapshot.commit compaction.commit", "EIO"),

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { Database } from "bun:sqlite";
+import { join } from "node:path";
 import { eventually, sleep } from "../hosts/lib/wait.ts";
 import type { End, Member, TestCluster } from "./cluster.ts";
 import type { Action } from "./inject/failpoint.ts";
@@ -154,6 +156,20 @@ export const founding: Scenario = async ({ cluster, number }, order) => {
 /** A start that finds a file which no snapshot is. */
 export const orphan: Scenario = async (round, order) => {
   const member = await load(round, { name: "slice.written", pass: 1, action: "kill" });
+  member.launch(word(order));
+  return await ended(member, order);
+};
+
+/** A start that finds an entry that was not written so: what it can verify becomes a new log, the rest is set aside. */
+export const damaged: Scenario = async (round, order) => {
+  const member = await target(round);
+  await member.kill("SIGTERM");
+  const database = new Database(join(member.directory, "raft.db"));
+  // Not the last one: behind it there is something that cannot be believed any more, either.
+  database.run(
+    "UPDATE entry SET data = zeroblob(length(data)) WHERE log_index = (SELECT max(log_index) - 2 FROM entry)",
+  );
+  database.close();
   member.launch(word(order));
   return await ended(member, order);
 };

@@ -12,10 +12,13 @@ export {
   constants,
   existsSync,
   fstatSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   readSync,
+  rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 export type { FileHandle };
@@ -103,9 +106,17 @@ export function writeSync(file: number, bytes: Uint8Array, offset: number, lengt
 
 function writeNote(file: number, bytes: Uint8Array, offset: number, length: number, at: number): number {
   pass("note.write");
+  if (isArmed("note.torn")) plain.writeSync(file, bytes, offset, half(length), at);
+  pass("note.torn");
   const written = plain.writeSync(file, bytes, offset, length, at);
   pass("note.written");
   return written;
+}
+
+export function renameSync(from: string, to: string): void {
+  pass("rename");
+  plain.renameSync(from, to);
+  pass("renamed");
 }
 
 export function fsyncSync(file: number): void {
