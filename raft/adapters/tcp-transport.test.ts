@@ -224,6 +224,29 @@ test("a peer that goes away is reported once, and found again when it is back", 
   expect(one.lost).toEqual([2]);
 });
 
+test("a peer whose last words are read between the ends of its two connections is reported with the second, too", async () => {
+  const [one, two] = [new Member(1), new Member(2)];
+  members.push(one, two);
+  const peers = new Map([
+    [1, await one.listen()],
+    [2, await two.listen()],
+  ]);
+  await one.start(peers);
+  // It does not dial again.
+  await two.start(peers, { clock: new ManualClock() });
+  await connected(one, two);
+  await connected(two, one);
+  two.lost.length = 0;
+  two.messages.length = 0;
+  for (const socket of two.dialed) socket.destroy();
+  await two.until(() => two.lost.length === 1);
+  one.transport?.send([heartbeat(1, 2, 7)]);
+  await two.until(() => two.messages.length === 1);
+  for (const socket of one.dialed) socket.destroy();
+  await two.until(() => two.lost.length === 2);
+  expect(two.lost).toEqual([1, 1]);
+});
+
 test.each([
   ["another cluster", { clusterId: "c2" }, 1, 'it belongs to cluster "c2", this node to "c1"'],
   ["a node that is no member", {}, 9, "node 9 is no member of this cluster"],

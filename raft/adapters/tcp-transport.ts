@@ -10,7 +10,8 @@
  * Invariants.
  * - Nothing of a peer reaches the handler before its greeting proved cluster, version and both ids; afterwards each message
  *   must name this pair of nodes.
- * - A lost peer is reported once, until a connection with it stands again.
+ * - A lost peer is reported once, until a connection with it stands again, or it says something more on the other one: a process that
+ *   dies loses both, and its last words may be read between the two ends.
  * - Memory is bounded for each peer: link queue, one frame, a snapshot's window.
  *
  * @module
@@ -206,6 +207,7 @@ export class TcpTransport implements Transport {
     connection.handler = {
       frame: (received) => {
         this.#message(from, received);
+        peer.reportedLost = false;
         acks.due();
       },
       closed: (reason) => {

@@ -62,6 +62,11 @@ export class Ballot {
     if (!this.#votes.has(node)) this.#votes.set(node, granted);
   }
 
+  /** Whether somebody said no: a candidate's votes are split, then. */
+  get isContested(): boolean {
+    return [...this.#votes.values()].includes(false);
+  }
+
   result(sets: readonly VoterSet[]): VoteResult {
     return voteResult(sets, (node) => this.#votes.get(node));
   }

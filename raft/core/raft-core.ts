@@ -136,7 +136,7 @@ export class RaftCore {
     return this.#roles.read(context);
   }
 
-  /** Asks for pre-votes at once, without waiting for the timeout. A leader or a candidate goes on as it is. */
+  /** Asks for pre-votes at once, without waiting for the timeout. A leader goes on as it is, and a candidate that nobody refused. */
   campaign(): void {
     this.#roles.campaign();
   }

@@ -35,11 +35,14 @@ export class Roles {
   readonly #forwarded = new ForwardedReads();
   readonly #sufferers = new Sufferers();
   #ballot = new Ballot();
+  /** The last term that had a leader, as far as this node knows, or that it found on its disk: no vote of then is waited for. */
+  #ledTerm: Term;
   #leadership: Leader | null = null;
 
   constructor(state: SharedState) {
     this.#state = state;
     this.#timer = new ElectionTimer(state.config);
+    this.#ledTerm = state.term;
   }
 
   /** Others that recover from damage, as far as a node that recovers itself was told while nobody leads. */
@@ -64,7 +67,14 @@ export class Roles {
 
   campaign(): void {
     const { role, electable } = this.#state;
-    if (electable && (role === "follower" || role === "pre-candidate")) this.#becomePreCandidate();
+    if (electable && role !== "leader" && !this.#isElecting()) this.#becomePreCandidate();
+  }
+
+  /** Somebody is about to be elected: this node, whom nobody refused yet, or the one who has this node's vote and did not lead yet. */
+  #isElecting(): boolean {
+    const { role, vote, id, term } = this.#state;
+    if (role === "candidate") return !this.#ballot.isContested;
+    return vote !== NO_NODE && vote !== id && this.#ledTerm < term;
   }
 
   suspect(): void {
@@ -309,6 +319,7 @@ export class Roles {
     this.#leadership = null;
     this.#state.role = role;
     this.#state.leader = leader;
+    if (leader !== NO_NODE) this.#ledTerm = this.#state.term;
     this.#ballot = new Ballot();
     this.#timer.restart();
     office?.resign();

@@ -3,8 +3,8 @@
  *
  * Problem. The kernel of a host whose daemon died resets its connections within a millisecond; waiting for the election
  * timeout would waste a second. But all followers see it together, and candidates that start together split the vote.
- * Idea. Each waits a small random moment, then asks for pre-votes, a few times over while no leader is known: whoever
- * asks too early is refused by those who have not noticed yet, and a node with a short log by those with a longer one.
+ * Idea. Each waits a small random moment, then asks for pre-votes, again and again at growing random distances while no leader is
+ * known: whoever asks too early is refused by those who have not noticed yet, and a node with a short log by those with a longer one.
  *
  * Invariants.
  * - Only pre-votes are asked for: if the leader lives and just this connection broke, the others refuse and nothing
@@ -16,8 +16,12 @@ import type { Clock, Timer } from "./ports.ts";
 
 /** Wide against the few milliseconds that an election takes, narrow against the aim of 600 ms without a leader. */
 const SPREAD_MS = 100;
-/** The first try is the one that counts; two more cover the refusals named above, then the election timeout takes over. */
-const ATTEMPTS = 3;
+const SPREAD_MAX_MS = 400;
+/**
+ * The first try is the one that counts. The others cover the refusals named above, and what slow disks make of it: words that were held
+ * back come all at once, two win their pre-votes and split the vote. Nobody else takes it up: each try restarts the election timeout.
+ */
+const ATTEMPTS = 8;
 
 export interface SuccessionOptions {
   readonly clock: Clock;
@@ -35,7 +39,7 @@ export class Succession {
 
   /** The leader's connection closed. */
   begin(): void {
-    if (this.#timer === null) this.#schedule(ATTEMPTS, 0);
+    if (this.#timer === null) this.#schedule(1);
   }
 
   /** A leader is known, or the node stops. */
@@ -44,11 +48,12 @@ export class Succession {
     this.#timer = null;
   }
 
-  #schedule(attemptsLeft: number, pauseMs: number): void {
-    const delayMs = pauseMs + this.#options.random() * SPREAD_MS;
-    this.#timer = this.#options.clock.after(delayMs, () => {
+  #schedule(attempt: number): void {
+    const pauseMs = attempt === 1 ? 0 : SPREAD_MS;
+    const spreadMs = Math.min(SPREAD_MS * 2 ** (attempt - 1), SPREAD_MAX_MS);
+    this.#timer = this.#options.clock.after(pauseMs + this.#options.random() * spreadMs, () => {
       this.#timer = null;
-      if (attemptsLeft > 1) this.#schedule(attemptsLeft - 1, SPREAD_MS);
+      if (attempt < ATTEMPTS) this.#schedule(attempt + 1);
       this.#options.campaign();
     });
   }
