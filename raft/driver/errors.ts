@@ -137,12 +137,13 @@ export class UnknownFateError extends Error {
 export class DamagedLogError extends Error {
   readonly code = "damaged-log";
 
-  static alone(damage: Error): DamagedLogError {
-    return new DamagedLogError(
-      `${damage.message}; the other members are no majority without this one, so nobody can say what was written: ` +
-        "check the disk and restore the data directory from a copy",
-      { cause: damage },
-    );
+  /** @param isSole Nobody else is a voter. */
+  static alone(damage: Error, isSole: boolean): DamagedLogError {
+    const what = isSole
+      ? "and there is no other member that has what was written: check the disk, and restore the data directory from a copy"
+      : "and without this member the other is no majority, so nobody can say what was written: check the disk, " +
+        "and restore the data directories of both from copies of one moment";
+    return new DamagedLogError(`${damage.message}, ${what}`, { cause: damage });
   }
 
   /** @param others Members that said that they recover, too. */

@@ -62,7 +62,7 @@ async function recover(options: StartUpOptions, damage: CorruptLogError): Promis
   log.error("The disk gave back something else than was written to it", { node: id, found: damage.message });
   const others = membership.voters.filter((node) => node !== id);
   if (!isUnknown(membership) && !hasQuorum([membership.voters], (node) => others.includes(node))) {
-    throw DamagedLogError.alone(damage);
+    throw DamagedLogError.alone(damage, others.length === 0);
   }
   const { kept, setAside } = await storage.recover();
   log.notice("Set the damaged files aside; what is missing comes from the leader", { kept, setAside });

@@ -82,6 +82,9 @@ export function measureReplica(
   });
   read("pending_proposals", "Proposals of this member whose fate is open.", () => raft.status().pendingProposals);
   read("disk_full", "1 while the log's disk refuses to take more.", () => (raft.status().diskFull ? 1 : 0));
+  read("recovering", "1 while this member, whose disk was damaged, does not have everything again.", () => {
+    return raft.status().recovering ? 1 : 0;
+  });
 }
 
 /** Whether the members hold the same, as far as this one knows. */
