@@ -35,27 +35,6 @@ export const REGISTRY_BUGS: readonly Bug[] = [
     seeds: 100,
   },
   {
-    name: "a fenced unit is started before others can read that it is held here",
-    file: "src/agent/reporter.ts",
-    find: "if (this.#session !== null && this.#isPublished(name)) return this.#session;",
-    replace: "if (this.#session !== null) return this.#session;",
-    seeds: 1000,
-  },
-  {
-    name: "a fenced unit starts as soon as nobody reports it",
-    file: "src/agent/clearance.ts",
-    find: "this.#fencedAtMs.set(id, now + FENCE_OVER_MS);",
-    replace: "this.#fencedAtMs.set(id, now);",
-    seeds: 1000,
-  },
-  {
-    name: "a machine's fenced units are given away with its lease",
-    file: "src/engine/fences.ts",
-    find: "this.#clock.after(FENCE_OVER_MS, over)",
-    replace: "this.#clock.after(FENCE_OVER_MS * 0, over)",
-    seeds: 1000,
-  },
-  {
     name: "a fenced unit is started without a look at who reports it",
     file: "src/agent/clearance.ts",
     find: 'if (machineId !== selfId && jobState !== "inactive") {',
