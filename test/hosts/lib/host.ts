@@ -39,6 +39,15 @@ function childrenOf(pid: number): number[] {
   }
 }
 
+/** The process's pid in the innermost namespace that it is in; undefined when it is gone. */
+function innerPidOf(pid: number): number | undefined {
+  try {
+    return Number(/^NSpid:.*\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+  } catch {
+    return undefined;
+  }
+}
+
 /** The descendant that is PID 1 of a namespace and runs systemd; undefined while there is none. */
 function findInit(pid: number): number | undefined {
   for (const child of childrenOf(pid)) {
@@ -243,10 +252,7 @@ export class Host {
   /** The same pid as the machine sees it, to send a signal at an exact moment; undefined when it runs nothing. */
   async outerMainPid(unit: string): Promise<number | undefined> {
     const inner = await this.mainPid(unit);
-    return childrenOf(this.#alive()).find((pid) => {
-      const status = readFileSync(`/proc/${pid}/status`, "utf8");
-      return new RegExp(`^NSpid:.*\\t${inner}$`, "m").test(status);
-    });
+    return childrenOf(this.#alive()).find((pid) => innerPidOf(pid) === inner);
   }
 
   /** Kills the daemon without a word; its service's Restart= decides what comes after. */
