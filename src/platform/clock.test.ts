@@ -16,9 +16,15 @@ test("now() does not move with the wall clock", () => {
 });
 
 /** Dashboards and lists of events want it. */
-const MAY_READ_WALL_CLOCK = ["src/cli/main.ts", "src/daemon/daemon.ts", "src/platform/metrics.ts"];
+const MAY_READ_WALL_CLOCK = [
+  // In the name of a damaged file that is set aside.
+  "raft/adapters/sqlite-log.ts",
+  "src/cli/main.ts",
+  "src/daemon/daemon.ts",
+  "src/platform/metrics.ts",
+];
 
-test("nothing but a metric and the client read the wall clock: no decision can hang on it", () => {
+test("nothing but a metric, a name and the client read the wall clock: no decision can hang on it", () => {
   const root = join(import.meta.dir, "../..");
   const readers = ["src", "raft"].flatMap((folder) => {
     const files = [...new Bun.Glob(`${folder}/**/*.ts`).scanSync({ cwd: root })];
