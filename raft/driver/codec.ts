@@ -152,45 +152,45 @@ function encodeFields(writer: ByteWriter, message: Message): void {
 function decodeFields(
   reader: ByteReader,
   kind: MessageKind,
-  envelope: { readonly from: NodeId; readonly to: NodeId; readonly term: number },
+  { from, to, term }: { readonly from: NodeId; readonly to: NodeId; readonly term: number },
 ): Message {
   switch (kind) {
     case "pre-vote":
-      return { kind, ...envelope, lastIndex: reader.uint(), lastTerm: reader.uint() };
+      return { kind, from, to, term, lastIndex: reader.uint(), lastTerm: reader.uint() };
     case "vote": {
       const [lastIndex, lastTerm] = [reader.uint(), reader.uint()];
-      return { kind, ...envelope, lastIndex, lastTerm, transfer: reader.boolean() };
+      return { kind, from, to, term, lastIndex, lastTerm, transfer: reader.boolean() };
     }
     case "pre-vote-reply":
-      return { kind, ...envelope, granted: reader.boolean() };
+      return { kind, from, to, term, granted: reader.boolean() };
     case "vote-reply":
-      return { kind, ...envelope, granted: reader.boolean() };
+      return { kind, from, to, term, granted: reader.boolean() };
     case "append": {
       const [prevIndex, prevTerm, commit] = [reader.uint(), reader.uint(), reader.uint()];
-      return { kind, ...envelope, prevIndex, prevTerm, commit, entries: readEntries(reader, prevIndex) };
+      return { kind, from, to, term, prevIndex, prevTerm, commit, entries: readEntries(reader, prevIndex) };
     }
     case "append-reply": {
       const [index, rejected] = [reader.uint(), reader.boolean()];
-      return { kind, ...envelope, index, rejected, hintIndex: reader.uint(), hintTerm: reader.uint() };
+      return { kind, from, to, term, index, rejected, hintIndex: reader.uint(), hintTerm: reader.uint() };
     }
     case "heartbeat":
-      return { kind, ...envelope, commit: reader.uint(), readContext: reader.uint() };
+      return { kind, from, to, term, commit: reader.uint(), readContext: reader.uint() };
     case "heartbeat-reply":
-      return { kind, ...envelope, readContext: reader.uint() };
+      return { kind, from, to, term, readContext: reader.uint() };
     case "snapshot":
-      return { kind, ...envelope, snapshot: readSnapshotMeta(reader) };
+      return { kind, from, to, term, snapshot: readSnapshotMeta(reader) };
     case "read-index":
-      return { kind, ...envelope, context: reader.uint() };
+      return { kind, from, to, term, context: reader.uint() };
     case "read-index-reply":
-      return { kind, ...envelope, context: reader.uint(), index: reader.uint(), rejected: reader.boolean() };
+      return { kind, from, to, term, context: reader.uint(), index: reader.uint(), rejected: reader.boolean() };
     case "timeout-now":
-      return { kind, ...envelope };
+      return { kind, from, to, term };
     case "recovering":
     case "recovered":
-      return { kind, ...envelope, recovery: reader.uint() };
+      return { kind, from, to, term, recovery: reader.uint() };
     case "recovery-reply": {
       const [recovery, index, rejected] = [reader.uint(), reader.uint(), reader.boolean()];
-      return { kind, ...envelope, recovery, index, rejected, hintIndex: reader.uint(), hintTerm: reader.uint() };
+      return { kind, from, to, term, recovery, index, rejected, hintIndex: reader.uint(), hintTerm: reader.uint() };
     }
   }
 }

@@ -172,7 +172,9 @@ class MemoryLog implements LogStorage {
       if (batch.hardState !== null) this.#disk.hardState = batch.hardState;
       const first = batch.entries[0];
       if (first === undefined) return;
-      this.#disk.entries = [...this.#disk.entries.filter((entry) => entry.index < first.index), ...batch.entries];
+      const { entries } = this.#disk;
+      const base = entries[0]?.index ?? first.index;
+      this.#disk.entries = entries.slice(0, Math.max(0, first.index - base)).concat(batch.entries);
     });
   }
 

@@ -61,7 +61,7 @@ export function drawWeather(random: SeededRandom, without: ReadonlySet<FaultKind
     const value = random.between(low, high);
     return on.has(kind) ? value : 0;
   };
-  const newcomers = random.pick(on.has("membership") ? [0, 1, 2, 2] : [0]);
+  const newcomers = random.pick(on.has("membership") ? [0, 1, 1, 2] : [0]);
   return {
     on,
     strikes,
