@@ -8,6 +8,7 @@ import { expect } from "bun:test";
 import type { Cluster } from "./lib/cluster.ts";
 import { leaderOf, sleeper, statesOf, waitActive, writeUnits } from "./lib/fleet.ts";
 import type { Host } from "./lib/host.ts";
+import { linesOf } from "./lib/lines.ts";
 import { readmeBlock } from "./lib/readme.ts";
 import { hostSuite } from "./lib/suite.ts";
 import { eventually } from "./lib/wait.ts";
@@ -246,14 +247,9 @@ hostSuite("systemctl's manners", { hosts: 2 }, (suite) => {
       const top = await inBackground(host, "flt top -b -n 0 -d 0.5 -o json");
       const problems: (string | null)[] = [];
       const reading = (async () => {
-        let text = "";
-        for await (const chunk of top.process.stdout) {
-          const lines = (text + new TextDecoder().decode(chunk)).split("\n");
-          text = lines.pop() ?? "";
-          for (const line of lines) {
-            const { machines } = JSON.parse(line) as { machines: { machine: string; problem: string | null }[] };
-            problems.push(machines.find(({ machine }) => machine === other.machineId)?.problem ?? null);
-          }
+        for await (const line of linesOf(top.process.stdout)) {
+          const { machines } = JSON.parse(line) as { machines: { machine: string; problem: string | null }[] };
+          problems.push(machines.find(({ machine }) => machine === other.machineId)?.problem ?? null);
         }
       })();
       await eventually("a first picture", 10_000, () => problems.length > 0);

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Cluster } from "../../hosts/lib/cluster.ts";
+import { linesOf } from "../../hosts/lib/lines.ts";
 import { eventually } from "../../hosts/lib/wait.ts";
 import type { ClientOptions, Settled } from "./client.ts";
 
@@ -59,12 +60,6 @@ export class Load {
   }
 
   async #read(): Promise<void> {
-    const decoder = new TextDecoder();
-    let rest = "";
-    for await (const piece of this.#child.stdout) {
-      const lines = (rest + decoder.decode(piece, { stream: true })).split("\n");
-      rest = lines.pop() ?? "";
-      for (const line of lines) this.#settled.push(JSON.parse(line) as Settled);
-    }
+    for await (const line of linesOf(this.#child.stdout)) this.#settled.push(JSON.parse(line) as Settled);
   }
 }

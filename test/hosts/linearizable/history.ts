@@ -6,6 +6,7 @@
 
 import { type Operation, unexplained } from "../../sim/check/linearizable.ts";
 import type { Cluster } from "../lib/cluster.ts";
+import { linesOf } from "../lib/lines.ts";
 import { CLIENTS_ENVIRONMENT, type ClientsOptions, type Ended } from "./clients.ts";
 
 const CLIENTS = `${import.meta.dir}/clients.ts`;
@@ -83,12 +84,6 @@ export class Clients {
   }
 
   async #read(history: History): Promise<void> {
-    const decoder = new TextDecoder();
-    let rest = "";
-    for await (const piece of this.#child.stdout) {
-      const lines = (rest + decoder.decode(piece, { stream: true })).split("\n");
-      rest = lines.pop() ?? "";
-      for (const line of lines) history.add(JSON.parse(line) as Ended);
-    }
+    for await (const line of linesOf(this.#child.stdout)) history.add(JSON.parse(line) as Ended);
   }
 }
