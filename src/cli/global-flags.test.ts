@@ -120,7 +120,9 @@ test("--debug says on stderr what is asked and answered, and leaves stdout alone
   const traced = await world.run("--debug", "list-machines");
   expect(traced.out).toBe(plain.out);
   expect(plain.err).toBe("");
-  expect(traced.err).toBe("debug: GET unix:///run/flt.sock/flt/v1/machines -> 200\n");
+  expect(traced.err).toBe(
+    "debug: GET unix:///run/flt.sock/flt/v1/machines -> 200\ndebug: GET unix:///run/flt.sock/flt/v1/version -> 200\n",
+  );
 });
 
 test("--help and -h, wherever they stand, explain the command and do nothing", async () => {

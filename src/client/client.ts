@@ -66,6 +66,8 @@ export interface ServerVersion {
   readonly version: string;
   readonly machineID: string;
   readonly leader?: string;
+  /** What is wrong with the cluster's data, a sentence each; absent: nothing. */
+  readonly alarms?: readonly string[];
 }
 
 export interface MetadataEditEntity {
@@ -170,11 +172,16 @@ export class FleetClient {
 
   async version(signal?: AbortSignal): Promise<ServerVersion> {
     const { body } = await requestJson(this.#http, { method: "GET", path: `${PREFIX}/version`, signal });
-    const { version, machineID, leader } = (body ?? {}) as Record<string, unknown>;
+    const { version, machineID, leader, alarms } = (body ?? {}) as Record<string, unknown>;
     if (typeof version !== "string" || typeof machineID !== "string") {
       throw new ClientError("bad-answer", `Cannot read the version from ${this.#http.endpoint.text}: it has none`);
     }
-    return { version, machineID, ...(typeof leader === "string" && { leader }) };
+    return {
+      version,
+      machineID,
+      ...(typeof leader === "string" && { leader }),
+      ...(Array.isArray(alarms) && { alarms: alarms.map(String) }),
+    };
   }
 
   /** Text of `systemctl status`, from the machine that holds the unit or the one that is named. */

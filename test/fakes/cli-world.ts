@@ -127,6 +127,8 @@ export class CliWorld {
   answer: (path: string) => Response | null = () => null;
   /** What a machine's agent says of its units' usage. */
   usage: MachineInspection["usage"] = async function* () {};
+  /** What is wrong with the cluster's data. */
+  alarms: readonly string[] = [];
   /** What fetch rejects with, while set. */
   connectionError: Error | null = null;
   /** Cuts all streams that are open. */
@@ -155,6 +157,7 @@ export class CliWorld {
       usage: (machineId, request, signal) => this.usage(machineId, request, signal),
     };
     this.#api = createFleetApi({
+      alarms: () => this.alarms,
       view: this.fleet,
       units: this.fleet,
       machines: this.fleet,

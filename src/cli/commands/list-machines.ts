@@ -5,7 +5,7 @@
  */
 import type { MachineEntity } from "../../model/entities.ts";
 import { compileUnitPattern, isUnitPattern } from "../../model/unit-pattern.ts";
-import type { Command } from "../command.ts";
+import { type Command, note } from "../command.ts";
 import { machineIdLegend } from "../legend.ts";
 import { isMachineNamed, machineFilter } from "./filters.ts";
 import { chosenLayout, type Listing, printList } from "./list.ts";
@@ -31,7 +31,7 @@ export const listMachines: Command = {
   summary: "List the machines of the cluster",
   description:
     `Fields: ${Object.keys(LISTING.columns).join(", ")}. Machines are named by the beginning of their ids, by addresses, or by patterns for either. As data a machine has its ` +
-    "full id, and metadata by key.",
+    "full id, and metadata by key. Should the cluster's data be at odds with itself, a line on stderr says so.",
   examples: [
     "list-machines",
     "list-machines --full --no-legend --fields=machine",
@@ -43,7 +43,10 @@ export const listMachines: Command = {
   async run(context) {
     const layout = chosenLayout(context, LISTING);
     const wanted = context.args.map(isMeant);
-    const machines = await context.client.machines(context.world.signal);
+    const { signal } = context.world;
+    const machines = await context.client.machines(signal);
+    const { alarms = [] } = await context.client.version(signal);
+    for (const alarm of alarms) note(context, alarm);
     const ids = machineFilter(context, machines);
     const shown = machines.filter((machine) => {
       const isNamed = wanted.length === 0 || wanted.some((isIt) => isIt(machine));

@@ -43,6 +43,15 @@ describe("tables", () => {
     expect((await world.run("list-machines", "-l", "--no-legend", "--fields=machine")).out).toBe(`${M1}\n${M2}\n`);
   });
 
+  test("list-machines says on stderr what is wrong with the cluster's data, and is the same table", async () => {
+    const plain = await world.run("list-machines");
+    world.alarms = ["The members' data differ: 10.0.0.2:2380 does not hold what the majority holds"];
+    const { out, err } = await world.run("list-machines");
+    expect(out).toBe(plain.out);
+    expect(plain.err).toBe("");
+    expect(err).toBe("The members' data differ: 10.0.0.2:2380 does not hold what the majority holds\n");
+  });
+
   test("list-units", async () => {
     expect((await world.run("list-units")).out).toBe(
       "UNIT\t\t\tMACHINE\t\t\t\tACTIVE\tSUB\n" +
