@@ -118,16 +118,22 @@ export class LogDatabase {
 
   /** The same; when it throws, `entries` holds those before the damage. */
   readEntriesInto(entries: Entry[], from: LogIndex): void {
-    for (const [index, term, kind, data, crc] of this.#read(
+    const rows = this.#read(
       `SELECT log_index, term, kind, data, crc FROM entry WHERE log_index >= ${from} ORDER BY log_index`,
-    )) {
-      const expected = from + entries.length;
-      if (index !== expected) throw new CorruptLogError(`Read the raft log: entry ${expected} is missing`);
-      if (!(data instanceof Uint8Array) || crc !== entryCrc(Number(index), Number(term), Number(kind), data)) {
-        throw new CorruptLogError(`Read the raft log: the checksum of entry ${expected} is wrong`);
-      }
-      entries.push({ index: expected, term: Number(term), kind: entryKindOf(Number(kind)), data });
-    }
+    );
+    for (const row of rows) entries.push(verified(row, from + entries.length));
+  }
+
+  /** Verifies some entries behind `after`. @returns the index of the last of them, or null when there was none. */
+  verifyEntries(after: LogIndex, count: number): LogIndex | null {
+    const rows = this.#read(
+      `SELECT log_index, term, kind, data, crc FROM entry WHERE log_index > ${after} ORDER BY log_index LIMIT ${count}`,
+    );
+    const first = Number(rows[0]?.[0] ?? 0);
+    rows.forEach((row, i) => {
+      verified(row, first + i);
+    });
+    return rows.length === 0 ? null : first + rows.length - 1;
   }
 
   /** Replaces everything from the first entry on. */
@@ -261,6 +267,15 @@ function translated<T>(act: () => T): T {
     }
     throw DISK_FAILURE.test(code) ? new DiskFailedError("Use the raft log", error) : error;
   }
+}
+
+/** @throws CorruptLogError unless the row is the entry that is due, as it was written. */
+function verified([index, term, kind, data, crc]: readonly unknown[], expected: LogIndex): Entry {
+  if (index !== expected) throw new CorruptLogError(`Read the raft log: entry ${expected} is missing`);
+  if (!(data instanceof Uint8Array) || crc !== entryCrc(expected, Number(term), Number(kind), data)) {
+    throw new CorruptLogError(`Read the raft log: the checksum of entry ${expected} is wrong`);
+  }
+  return { index: expected, term: Number(term), kind: entryKindOf(Number(kind)), data };
 }
 
 function entryCrc(index: LogIndex, term: Term, kind: number, data: Uint8Array): number {

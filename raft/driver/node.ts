@@ -18,6 +18,7 @@ import type { Configuration, HardState, SnapshotMeta, SoftState } from "../types
 import { type LogIndex, type Membership, type Message, NO_NODE, type NodeId, type Role, type Term } from "../types.ts";
 import { Changes } from "./changes.ts";
 import { coreConfigOf, type RaftNodeConfig, type ResolvedConfig, resolveConfig } from "./config.ts";
+import { DiskCheck } from "./disk-check.ts";
 import { changeRefusal, DamagedLogError, DroppedError, proposeRefusal, snapshotRefusal } from "./errors.ts";
 import type { Clock, LogStorage, RaftLog, StateMachine, Transport } from "./ports.ts";
 import { Proposals } from "./proposals.ts";
@@ -82,6 +83,7 @@ export class RaftNode {
   readonly #transfers: Transfers;
   readonly #listeners = new Set<(state: SoftState) => void>();
   #state: { readonly core: RaftCore; readonly loop: ReadyLoop } | null = null;
+  #diskCheck: DiskCheck | null = null;
   #startCalled = false;
   #ended = false;
   #stopping: Promise<void> | null = null;
@@ -129,6 +131,12 @@ export class RaftNode {
     const core = new RaftCore(coreConfigOf(this.#config, membership, this.#ports.random), loaded);
     const loop = this.#loopOver(core, loaded.hardState, loaded.snapshot, membership);
     this.#state = { core, loop };
+    this.#diskCheck = new DiskCheck({
+      ...this.#ports,
+      everyMs: this.#config.diskCheckMs,
+      renew: () => loop.snapshots.renew(),
+      fatal: (error) => loop.fatal(error),
+    });
     loop.wake();
     await loop.idle();
     this.#stillWanted();
@@ -141,6 +149,7 @@ export class RaftNode {
     });
     this.#stillWanted();
     this.#ticker.start();
+    this.#diskCheck.start();
     if (isOnlyVoter(this.id, core.membership)) loop.input(() => core.campaign());
   }
 
@@ -275,6 +284,7 @@ export class RaftNode {
     this.#end();
     await this.#ports.transport.stop();
     await this.#state?.loop.stop();
+    await this.#diskCheck?.stop();
     await this.#state?.loop.saveCommit();
   }
 

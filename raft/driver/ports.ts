@@ -75,6 +75,9 @@ export interface LogStorage {
    * any damage before.
    */
   recover(): Promise<Salvage>;
+  /** Reads entries and snapshot again (the hard state is rewritten all the time), beside whatever else goes on, a little at a time; ends early once `isEnough`.
+   *  Rejects with CorruptLogError when something is not what was written. */
+  verify(isEnough: () => boolean): Promise<void>;
   close(): Promise<void>;
 }
 

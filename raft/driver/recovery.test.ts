@@ -4,7 +4,14 @@ import { collectingLoader } from "../../test/fakes/collecting-loader.ts";
 import { ManualClock } from "../../test/fakes/manual-clock.ts";
 import { MemoryDisk } from "../../test/fakes/memory-disk.ts";
 import { RaftNetwork } from "../../test/fakes/raft-network.ts";
-import { type Entry, type NodeId, RaftNode, type StateLoader, type StateMachine } from "../index.ts";
+import {
+  type Entry,
+  type NodeId,
+  RaftNode,
+  type RaftNodeConfig,
+  type StateLoader,
+  type StateMachine,
+} from "../index.ts";
 
 class CountMachine implements StateMachine {
   count = 0;
@@ -25,7 +32,7 @@ class CountMachine implements StateMachine {
   }
 }
 
-function cluster(size: number) {
+function cluster(size: number, overrides: Partial<RaftNodeConfig> = {}) {
   const clock = new ManualClock();
   const network = new RaftNetwork({ clock });
   const voters = Array.from({ length: size }, (_, i) => i + 1);
@@ -44,7 +51,7 @@ function cluster(size: number) {
     const say = (message: string) => said.push(`${id}: ${message}`);
     const machine = new CountMachine();
     const node = new RaftNode(
-      { id, membership: { voters, learners: [] } },
+      { id, membership: { voters, learners: [] }, ...overrides },
       {
         clock,
         storage: diskOf(id).open(),
@@ -177,4 +184,26 @@ test("a damaged snapshot of a follower comes from the leader anew", async () => 
   await world.clock.advance(5000);
   expect(world.machines.get(victim)?.count).toBe(23);
   expect(node.status().recovering).toBe(false);
+});
+
+test("what rots on the disk of a member that runs is found by its check, and written anew, also without others", async () => {
+  for (const size of [1, 3]) {
+    const world = cluster(size, { diskCheckMs: 60_000 });
+    for (const id of world.voters) await world.start(id);
+    await world.propose(10);
+    const disk = world.diskOf(1);
+    await world.clock.advance(120_000);
+    expect(disk.snapshot).toBeNull();
+    for (const chance of [0.5, 0.9]) {
+      disk.corrupt(chance);
+      await world.clock.advance(60_000);
+      expect(world.said.at(-1)).toContain("1: The disk gave back something else than was written to it: a snapshot");
+      expect([disk.snapshot ?? {}, ...disk.entries].every((part) => disk.isSound(part))).toBe(true);
+    }
+    await world.stop(1);
+    await world.start(1);
+    expect(world.fatal).toEqual([]);
+    expect(world.nodes.get(1)?.status().recovering).toBe(false);
+    for (const id of world.voters) await world.stop(id);
+  }
 });

@@ -110,6 +110,12 @@ export class Snapshots {
     return done;
   }
 
+  /** What is on disk is damaged: the present state, which is sound in memory, takes its place and that of the log behind it. */
+  async renew(): Promise<void> {
+    this.#isDamaged = true;
+    await this.take();
+  }
+
   async #write(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>, taking: Taking): Promise<void> {
     const { storage, log, loop } = this.#options;
     let outcome: Taken = "disk-full";
@@ -177,9 +183,7 @@ export class Snapshots {
     } catch (error) {
       if (this.#stopped) return;
       log.warning("Sending a snapshot failed", { to, index: this.#index, reason: reasonOf(error) });
-      // The machine in memory is sound: its present state takes the place of the damaged file.
-      this.#isDamaged ||= error instanceof CorruptLogError;
-      if (this.#isDamaged) void this.take();
+      if (error instanceof CorruptLogError || this.#isDamaged) void this.renew();
       const retry = clock.after(SEND_RETRY_MS, () => {
         this.#retries.delete(retry);
         report(false);

@@ -172,6 +172,16 @@ export function logStorageContract(name: string, make: () => Promise<LogStorageF
       await expect(load()).rejects.toMatchObject({ code: "corrupt-log" });
     });
 
+    test("verify() passes over what is sound, beside a snapshot that is taken, and finds what is not", async () => {
+      await append(run(1, 1200, 1), hard(1));
+      await (await write(storage, { index: 15, term: 1, membership }, ["ab", "cd"])).finish();
+      const verified = storage.verify(() => false);
+      await append(run(1201, 1300, 1), hard(1, 0, 1200));
+      await (await write(storage, { index: 1200, term: 1, membership }, ["ef"])).finish();
+      await Promise.all([verified, storage.compact(1100)]);
+      await storage.verify(() => false);
+    });
+
     test("after damage recover() keeps an unbroken beginning, and a number that stays until a hard state has none", async () => {
       await append(run(1, 50, 1), hard(1));
       await append([], hard(3, 2, 5));

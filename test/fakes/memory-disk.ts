@@ -167,6 +167,11 @@ class MemoryLog implements LogStorage {
     return { kept: `entries up to ${base + rest.length}`, setAside: "nowhere" };
   }
 
+  async verify(): Promise<void> {
+    const { hardState, snapshot, entries } = this.#disk;
+    this.#disk.read(hardState, ...(snapshot === null ? [] : [snapshot]), ...entries);
+  }
+
   append(batch: LogBatch): Promise<void> {
     return this.#disk.write(this.#life, batch.entries.length > 0 ? "room" : "nothing", () => {
       if (batch.hardState !== null) this.#disk.hardState = batch.hardState;

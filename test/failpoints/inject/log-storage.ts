@@ -108,6 +108,10 @@ class PointedLog implements LogStorage {
     return between("recover", () => this.#storage.recover());
   }
 
+  verify(isEnough: () => boolean): Promise<void> {
+    return this.#storage.verify(isEnough);
+  }
+
   readSnapshot(): ReturnType<LogStorage["readSnapshot"]> {
     return between("read-snapshot", () => this.#storage.readSnapshot());
   }

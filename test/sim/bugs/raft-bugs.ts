@@ -30,6 +30,14 @@ export const RAFT_BUGS: readonly Bug[] = [
     seeds: 50,
   },
   {
+    name: "a member that lost its disk votes as a new one",
+    file: "raft/core/roles.ts",
+    find: "const granted = mayVote && !isRecovering && log",
+    replace: "const granted = mayVote && log",
+    simulation: "raft",
+    seeds: 400,
+  },
+  {
     name: "half of the voters are a majority",
     file: "raft/core/quorum.ts",
     find: "return Math.floor(size / 2) + 1;",
