@@ -32,7 +32,7 @@ async function settle(store: Store, keepRevisions: number, keepChanges: number):
 
 test("however much has gathered, one command forgets a bounded number of changes", async () => {
   const store = new Store();
-  for (let i = 0; i < 300; i++) put(store, 100);
+  for (let i = 0; i < 120; i++) put(store, 100);
   const steps = await settle(store, 10_000, 5_000);
   expect(Math.max(...steps)).toBe(2_000);
   expect(store.changesAboveFloor).toBeGreaterThanOrEqual(5_000);
@@ -41,7 +41,7 @@ test("however much has gathered, one command forgets a bounded number of changes
 
 test("many small revisions are forgotten in steps, too", async () => {
   const store = new Store();
-  for (let i = 0; i < 9_000; i++) put(store, 1);
+  for (let i = 0; i < 6_500; i++) put(store, 1);
   const steps = await settle(store, 3_000, 1_000_000);
   expect(Math.max(...steps)).toBe(2_000);
   expect(store.revision - store.compactRevision).toBeLessThan(5_000);

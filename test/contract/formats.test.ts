@@ -15,7 +15,15 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { openSqliteLog } from "#raft/adapters";
-import { decodeHello, encodeHello, PROTOCOL_VERSION } from "../../raft/adapters/frames.ts";
+import {
+  decodeHello,
+  decodePrefix,
+  decodeResume,
+  encodeHello,
+  encodePrefix,
+  encodeResume,
+  PROTOCOL_VERSION,
+} from "../../raft/adapters/frames.ts";
 import { encodeMembership } from "../../raft/core/config-entry.ts";
 import { decodeMessage, encodeMessage } from "../../raft/driver/codec.ts";
 import type { Message } from "../../raft/types.ts";
@@ -171,6 +179,8 @@ const hash = "0".repeat(40);
 const report = unitReport(1, "a.service", { problem: "No such file", result: "exit-code" });
 const hello = { version: PROTOCOL_VERSION, purpose: "messages" as const, from: 1, to: 2, clusterId: "c1" };
 
+const snapshotPrefix = { index: 7, term: 3, chunks: 300, digest: "0f1e2d3c" };
+
 const SAMPLES: Readonly<Record<string, Sample>> = {
   ...prefixed(
     "command",
@@ -229,6 +239,8 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
   "raft append of a config entry": { bytes: encodeMessage(configAppend), read: decodeMessage },
   "raft snapshot of a joint membership": { bytes: encodeMessage(jointSnapshot), read: decodeMessage },
   "raft hello": { bytes: encodeHello(hello), read: decodeHello },
+  "raft prefix of a snapshot": { bytes: encodePrefix(snapshotPrefix), read: decodePrefix },
+  "raft resume of a snapshot": { bytes: encodeResume(300), read: decodeResume },
   "call hello": {
     bytes: encodeFrame("hello", 0, encodeFields({ cluster: "c1", version: String(CALL_VERSION) })),
     read: (bytes) => decodeFields(bytes.subarray(9)),
