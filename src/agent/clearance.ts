@@ -106,6 +106,11 @@ export class Clearance {
     return this.#options.reports.isAttached(session) && this.#obstacle(name) === null;
   }
 
+  /** Whether what was granted held all the time until now: whoever looked meanwhile saw this machine's report. */
+  lasts(session: MachineSession): boolean {
+    return this.#options.reports.isAttached(session);
+  }
+
   #obstacle(name: string): Obstacle | null {
     const { neighbours, selfId, clock } = this.#options;
     const endless = { about: name, waitMs: Number.POSITIVE_INFINITY };

@@ -15,7 +15,7 @@
 import type { Clock } from "../lib/clock.ts";
 import { type Log, reasonOf } from "../lib/log.ts";
 import type { Decision } from "../model/decisions.ts";
-import type { FenceKeeper } from "./fence.ts";
+import type { FenceKeeper, FencePass } from "./fence.ts";
 import type { JobLimit } from "./job-limit.ts";
 import type { Latch } from "./latch.ts";
 import type { Task } from "./plan.ts";
@@ -169,16 +169,33 @@ export class Executor {
   async #start(record: UnitRecord, context: TaskContext): Promise<void> {
     await context.loads.opened;
     for (;;) {
-      const isClear = record.fenced ? await this.#clear(record, context.signal) : null;
+      const pass = record.fenced ? await this.#clear(record, context.signal) : null;
       const leave = await this.#enter(record);
       // It may have waited long for its turn.
-      if (isClear === null || isClear()) return await this.#order(record, "start", leave);
-      leave();
+      if (pass !== null && !pass.holds()) {
+        leave();
+        continue;
+      }
+      await this.#order(record, "start", leave);
+      if (pass === null || pass.lasted()) return;
+      await this.#takeBack(record);
     }
   }
 
+  /** systemd took so long to take the order that the fence may have fired before. */
+  async #takeBack(record: UnitRecord): Promise<void> {
+    const { log, jobs } = this.#options;
+    log.warning(`Stopping "${record.name}" with Fence=strict: this machine's lease was over before its start began`, {
+      decision: "fenced" satisfies Decision,
+      unit: record.name,
+    });
+    // Nothing drops this one.
+    const leave = (await jobs.enter(new AbortController().signal, true)) ?? (() => {});
+    await this.#order(record, "stop", leave);
+  }
+
   /** Waits until a fenced unit may run here; record.drop() ends the wait. */
-  async #clear(record: UnitRecord, signal: AbortSignal): Promise<() => boolean> {
+  async #clear(record: UnitRecord, signal: AbortSignal): Promise<FencePass> {
     const drop = new AbortController();
     const abort = () => drop.abort();
     record.drop = abort;
@@ -186,8 +203,8 @@ export class Executor {
     // Something else is wanted by now: nobody would end this wait.
     if (record.again) drop.abort();
     try {
-      const isClear = await this.#options.fence.guard(record.name, drop.signal);
-      if (isClear !== null && !drop.signal.aborted) return isClear;
+      const pass = await this.#options.fence.guard(record.name, drop.signal);
+      if (pass !== null && !drop.signal.aborted) return pass;
     } catch (error) {
       if (!drop.signal.aborted) throw error;
     } finally {

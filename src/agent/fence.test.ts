@@ -7,6 +7,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { AgentWorld, FENCED, NEVER_READY, SELF, SLEEP, SLOW_STOP } from "../../test/fakes/agent-world.ts";
 import { machineId, registration, unitReport } from "../../test/fakes/registry-world.ts";
 import { FakeUnitManager } from "../../test/fakes/unit-manager.ts";
+import { pause } from "../lib/wait.ts";
 import { FENCE_OVER_MS, FENCE_SLACK_MS } from "../model/fence.ts";
 import { parseUnitFile } from "../model/unit-file.ts";
 import { JOBS_MAX } from "./job-limit.ts";
@@ -261,6 +262,26 @@ test("its turn comes long after it was cleared, and the lease was lost meanwhile
   world.outage.listen();
   await world.run(2_000);
   expect(orders("a.service")).toEqual(["load a.service", "unload a.service"]);
+});
+
+test("systemd takes its start only after the fence has fired: it is stopped again, and started once there is contact", async () => {
+  const { clock } = world.registry;
+  const start = world.systemd.start.bind(world.systemd);
+  world.systemd.start = async (name) => {
+    await pause(clock, TTL_MS + FENCE_OVER_MS);
+    return await start(name);
+  };
+  await world.schedule("a.service", FENCED);
+  world.outage.down = true;
+  await world.run(TTL_MS + FENCE_OVER_MS + 1_000);
+  expect([orders("a.service"), activeOf("a.service")]).toEqual([
+    ["load a.service", "start a.service", "stop a.service"],
+    "inactive",
+  ]);
+  world.systemd.start = start;
+  world.outage.down = false;
+  await world.run(10_000);
+  expect(activeOf("a.service")).toBe("active");
 });
 
 test("of many that wait only those are looked at again that a change is about", async () => {

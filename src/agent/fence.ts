@@ -7,6 +7,7 @@
  * it knew of its schedule may be as old as the lease that was lost.
  * Invariants.
  * - No fenced unit is started unless the timer is armed, and no other machine may run it (clearance.ts), at that very moment.
+ * - One whose start reached systemd after the timer may have fired is stopped again.
  * - The timer is put off by the answer to a heartbeat and by nothing else; once it was let go, not at all.
  *
  * Not here. The timer itself (unit-manager.ts, systemd/fence.ts); what is done after it fired (agent.ts).
@@ -28,11 +29,22 @@ export class FenceError extends Error {
   readonly code = "unfenced";
 }
 
+/** That a fenced unit may be started. */
+export interface FencePass {
+  /** To be asked right before the order, if anything was waited for since: does it still hold? */
+  holds(): boolean;
+  /**
+   * To be asked when the order was taken: was there no moment at which the fence may have fired? An order that waited for systemd longer
+   * than the timer did comes after the stop that was meant for its unit.
+   */
+  lasted(): boolean;
+}
+
 export interface FenceKeeperOptions {
   readonly units: UnitManager;
   readonly clock: Clock;
   readonly log: Log;
-  readonly clearance: Pick<Clearance, "granted" | "stands">;
+  readonly clearance: Pick<Clearance, "granted" | "stands" | "lasts">;
   /** Whether any unit here is fenced. */
   readonly isNeeded: () => boolean;
   /** systemd has stopped the fenced units: they are to be started again if this machine is still to hold them. */
@@ -58,17 +70,15 @@ export class FenceKeeper {
     if (this.#options.isNeeded()) void this.#arm().catch((error: unknown) => this.#failed(error));
   }
 
-  /**
-   * Resolves when a fenced unit may be started, with a question to be asked right before that if anything was waited for since: does it
-   * still hold? With null when the signal is aborted.
-   */
-  async guard(name: string, signal: AbortSignal): Promise<(() => boolean) | null> {
+  /** Resolves when a fenced unit may be started; with null when the signal is aborted. */
+  async guard(name: string, signal: AbortSignal): Promise<FencePass | null> {
     const { clearance } = this.#options;
     for (;;) {
       const session = await clearance.granted(name, signal);
       if (session === null) return null;
       const holds = () => this.#isArmed && clearance.stands(name, session);
-      if (holds()) return holds;
+      const lasted = () => this.#armedUntilMs > this.#options.clock.now() && clearance.lasts(session);
+      if (holds()) return { holds, lasted };
       if (!this.#isArmed) await this.#arm();
       if (!this.#isArmed) {
         throw new FenceError(
