@@ -38,16 +38,26 @@ export interface Owner {
 /** What this member's port promised in its last life; null: it had not come so far. */
 export function promisesIn(directory: string): Promised | null {
   const file = join(directory, PROMISES_FILE);
-  return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Promised) : null;
+  const text = existsSync(file) ? readFileSync(file, "utf8") : "";
+  return text === "" ? null : (JSON.parse(text) as Promised);
 }
 
 /** Opens a copy of a dead member's log as a start would, and compares. @returns What is wrong; null: nothing. */
 export async function brokenPromise(directory: string, owner: Owner): Promise<string | null> {
-  const promised = promisesIn(directory);
   const copy = mkdtempSync(join(tmpdir(), "flt-promises-"));
   try {
     cpSync(directory, copy, { recursive: true });
-    const storage = await openSqliteLog({ path: join(copy, "raft.db"), ...owner });
+    return await brokenPromiseIn(copy, owner);
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+/** The same, of a log that nobody needs afterwards. */
+export async function brokenPromiseIn(directory: string, owner: Owner): Promise<string | null> {
+  const promised = promisesIn(directory);
+  try {
+    const storage = await openSqliteLog({ path: join(directory, "raft.db"), ...owner });
     try {
       const loaded = await storage.load();
       for await (const _ of (await storage.readSnapshot())?.chunks ?? []);
@@ -57,8 +67,6 @@ export async function brokenPromise(directory: string, owner: Owner): Promise<st
     }
   } catch (error) {
     return `the log cannot be opened: ${String(error)}`;
-  } finally {
-    rmSync(copy, { recursive: true, force: true });
   }
 }
 
