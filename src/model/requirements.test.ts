@@ -247,6 +247,10 @@ describe("warnings", () => {
     ]);
     expect(warnings("MachineID=01234567\nMachineID=abcdef01")[0]).toContain("MachineID names 2 machines");
     expect(warnings("MachineOf=foo")).toEqual(['No unit can have the name "foo" of MachineOf: it is no unit name']);
+    expect(warnings("Global=ture")).toEqual([
+      "Global=ture counts as false, as each word does that is not one of true, yes, 1, on, t",
+    ]);
+    for (const word of ["true", "NO", "off", ""]) expect(warnings(`Global=${word}`)).toEqual([]);
   });
   test("nothing to say: known options, old spellings, templates before they have an instance", () => {
     expect(warnings(`MachineID=${ID}\nX-Conflicts=\nFence=none`)).toEqual([]);

@@ -67,6 +67,8 @@ const SPELLINGS: ReadonlyMap<string, PlacementOption> = new Map([
 /** Types of units that start others. */
 const STARTERS: readonly string[] = ["automount", "path", "socket", "timer"];
 const TRUE_WORDS: readonly string[] = ["true", "yes", "1", "on", "t"];
+/** Any other word means the same, and was hardly meant so. */
+const FALSE_WORDS: readonly string[] = ["false", "no", "0", "off", "f"];
 const MACHINE_ID_OR_SHORT = /^[0-9a-f]{8}$|^[0-9a-f]{32}$/;
 
 /** Pairs that cannot both be asked for, and why. */
@@ -161,6 +163,10 @@ function hopelessValues(unitName: string, options: readonly UnitOption[]): strin
     if (!isUnitName(peer)) {
       warnings.push(`No unit can have the name ${JSON.stringify(peer)} of MachineOf: it is no unit name`);
     }
+  }
+  const global = plainValues(values, "Global", name, section).at(-1);
+  if (global !== undefined && ![...TRUE_WORDS, ...FALSE_WORDS].includes(global.toLowerCase())) {
+    warnings.push(`Global=${global} counts as false, as each word does that is not one of ${TRUE_WORDS.join(", ")}`);
   }
   return warnings;
 }
