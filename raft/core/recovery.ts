@@ -30,8 +30,11 @@ import type { NodeId } from "../types.ts";
 import { isUnknown, type Members } from "./membership.ts";
 import { hasQuorum } from "./quorum.ts";
 
-/** Election timeouts without a leader for which somebody's "recovering" is believed, and after so many it is called hopeless. */
-const ROUNDS = 3;
+/** Election timeouts without a leader after which it is called hopeless. */
+const HOPELESS_ROUNDS = 4;
+/** For so many somebody's "recovering" is believed; it is said again in each. Less than it takes: one that comes late, from somebody who is
+ *  whole again meanwhile, must not be the end. */
+const BELIEVED_ROUNDS = 3;
 
 /** What a recovering node knows of its fellow sufferers while nobody leads. */
 export class Sufferers {
@@ -45,11 +48,11 @@ export class Sufferers {
 
   /** Those who are sound are no majority, and have not been for a while: waiting helps nobody. */
   get isHopeless(): boolean {
-    return this.#hopelessRounds >= ROUNDS;
+    return this.#hopelessRounds >= HOPELESS_ROUNDS;
   }
 
   heard(node: NodeId): void {
-    this.#others.set(node, ROUNDS);
+    this.#others.set(node, BELIEVED_ROUNDS);
   }
 
   /** A leader is there: a majority must be sound. */
@@ -60,13 +63,13 @@ export class Sufferers {
 
   /** An election timeout passed and nobody leads. */
   roundPassed(self: NodeId, { voterSets, membership }: Members): void {
+    for (const [node, rounds] of this.#others) {
+      if (rounds > 0) this.#others.set(node, rounds - 1);
+      else this.#others.delete(node);
+    }
     // Whoever lost all that it knew waits for a leader to write to it, as a newcomer does.
     const canRecover =
       isUnknown(membership) || hasQuorum(voterSets, (node) => node !== self && !this.#others.has(node));
     this.#hopelessRounds = canRecover ? 0 : this.#hopelessRounds + 1;
-    for (const [node, rounds] of this.#others) {
-      if (rounds > 1) this.#others.set(node, rounds - 1);
-      else this.#others.delete(node);
-    }
   }
 }
