@@ -11,7 +11,8 @@
  * Invariants.
  * - What was found true stays true for as long as the session lives whose report was written: whoever comes later sees that report.
  * - A machine that was away already when this daemon began to look counts from that moment: it may have gone just before.
- * - One that is back counts on: its reports went with its lease, and say nothing until it has made them anew.
+ * - One that is back counts on: its reports went with its lease, and say nothing until it has made them anew. So does one that was
+ *   lost and came back while the view could not tell: it shows when the view is made anew.
  * - A change wakes those that wait for this unit, or for this machine, and nobody else.
  *
  * Not here. This machine's own right to run it, the lease (fence.ts).
@@ -35,6 +36,10 @@ export interface Neighbours {
   scheduledOn(machineId: MachineId, name: string): Scheduled | undefined;
   /** Machines that are not registered and did not leave in order. */
   away(): Iterable<MachineId>;
+  /** Machines that were away and are back, with something that is another one each time. */
+  returned(): Iterable<readonly [MachineId, number]>;
+  /** There is something to be seen. */
+  readonly ready: boolean;
   subscribe(listener: (changes: readonly ViewChange[]) => void): () => void;
 }
 
@@ -60,6 +65,8 @@ const LONGEST_WAIT_MS = 3_600_000;
 export class Clearance {
   readonly #options: ClearanceOptions;
   #away: ReadonlySet<MachineId> = new Set();
+  /** Null before the first look: nobody knows then who is back since when. */
+  #returned: ReadonlyMap<MachineId, number> | null = null;
   /** When what a machine ran that lost its lease has surely stopped; until that time is over. */
   readonly #fencedAtMs = new Map<MachineId, number>();
   /** By unit or machine: those have different names. */
@@ -165,6 +172,12 @@ export class Clearance {
     const away = new Set(neighbours.away());
     away.delete(selfId);
     for (const id of away) if (!this.#away.has(id)) this.#fencedAtMs.set(id, now + FENCE_OVER_MS);
+    const returned = new Map(neighbours.returned());
+    for (const [id, at] of returned) {
+      const isNews = this.#returned !== null && this.#returned.get(id) !== at;
+      if (isNews && id !== selfId && !this.#away.has(id)) this.#fencedAtMs.set(id, now + FENCE_OVER_MS);
+    }
+    if (neighbours.ready) this.#returned = returned;
     for (const [id, fencedAtMs] of this.#fencedAtMs) {
       const hasLeft = !away.has(id) && neighbours.machine(id) === undefined;
       if (!hasLeft && fencedAtMs > now) continue;

@@ -57,6 +57,9 @@ export class ViewState {
   readonly schedules = new Map<MachineId, BTree<string, Scheduled>>();
   readonly reasons = new Map<string, readonly Refusal[]>();
   readonly addresses = new Map<MachineId, AddressRecord>();
+  /** Since when a machine is registered, and since when it has an address: that outlives a lease that is lost. */
+  readonly registeredAt = new Map<MachineId, Revision>();
+  readonly joinedAt = new Map<MachineId, Revision>();
   /** Names whose job is there and cannot be read: a later release's, mostly. Nobody knows which file it names. */
   readonly unreadableJobs = new Set<string>();
   leader: MachineId | null = null;
@@ -154,6 +157,7 @@ export class ViewState {
       }
       case "machine":
         setOrDelete(this.#registrations, key.machineId, kv === null ? null : decodeMachine(key.machineId, kv.value));
+        setOrDelete(this.registeredAt, key.machineId, kv?.createRevision ?? null);
         this.#refreshMachine(key.machineId);
         return { kind: "machine", id: key.machineId };
       case "metadata":
@@ -163,6 +167,7 @@ export class ViewState {
         return { kind: "reason", name: key.name };
       case "address":
         setOrDelete(this.addresses, key.machineId, kv === null ? null : decodeAddress(kv.value));
+        setOrDelete(this.joinedAt, key.machineId, kv?.createRevision ?? null);
         // It comes with a registration, which is told of.
         return kv === null ? { kind: "left", id: key.machineId } : null;
       case "leader":

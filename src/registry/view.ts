@@ -155,6 +155,11 @@ export class RegistryView implements EngineView {
   *away(): Iterable<MachineId> {
     for (const id of this.#state.addresses.keys()) if (!this.#state.machines.has(id)) yield id;
   }
+  /** Machines that were lost since they joined, and are back; with the revision of the last time that they came back. */
+  *returned(): Iterable<readonly [MachineId, Revision]> {
+    const { registeredAt, joinedAt } = this.#state;
+    for (const [id, at] of registeredAt) if (at > (joinedAt.get(id) ?? at)) yield [id, at];
+  }
   /** What may be written so that every machine understands it. */
   clusterLevel(voters: readonly string[]): ClusterLevel {
     return clusterLevel(this.#state.addresses, voters);
