@@ -59,8 +59,8 @@ export class Rounds {
         outcome.wrong.push(error instanceof Error ? error.message : String(error));
       }
     }
-    // What went wrong here is not to be held against the next point.
-    if (outcome.wrong.length > 0) await this.end();
+    // What went wrong here, or was damaged, is not to be held against the next point.
+    if (outcome.wrong.length > 0 || point.isDamaged) await this.end();
     return outcome;
   }
 
