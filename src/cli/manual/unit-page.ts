@@ -92,7 +92,7 @@ const FENCED = [
   text(
     "The price: the unit is stopped when its machine has no contact, be it a cut that harms nobody else or a cluster without quorum, and runs " +
       "again once there is contact. After the loss of any machine no fenced unit starts anywhere for 10 seconds: nobody knows what that one " +
-      "ran. A start costs one more write. When a host's daemon is stopped, its fenced units have 23 seconds to stop before they are killed.",
+      "ran. A start costs one more write. When a host's daemon is stopped, its fenced units have 28 seconds to stop before they are killed.",
   ),
   text(
     "The fence is round what flt starts. What starts the unit besides, its socket or timer or a dependency of another unit, does not ask; " +
