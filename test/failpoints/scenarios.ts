@@ -73,7 +73,11 @@ export const load: Scenario = async (round, order) => {
 export const election: Scenario = async (round, order) => {
   const member = await target(round);
   await arm(member, word(order));
-  await transfer(round);
+  // A hand-over may come to nothing: then the next one is tried.
+  await eventually(`"${order.name}" to be reached`, REACHED_MS, async () => {
+    await transfer(round);
+    return !member.isUp;
+  });
   return await ended(member, order);
 };
 
