@@ -142,6 +142,8 @@ export class Leader {
     if (progress === undefined || term !== this.#state.term) return;
     if (progress.isNews(recovery)) progress.fell(recovery, this.#append("noop", NO_DATA));
     else if (progress.recovery === recovery) this.#tellIfRecovered(from, progress);
+    // A late word of its made this leader believe that it had heard: what was certain then is certain now.
+    else if (progress.wasToldOf(recovery)) this.#state.send(from, { kind: "recovered", recovery });
   }
 
   recoveryReplied(message: Extract<Message, { readonly kind: "recovery-reply" }>): void {

@@ -110,6 +110,11 @@ export class Progress {
     this.next = barrier;
   }
 
+  /** Whether this number is the one of which it was told that it is over; it may not have heard it, or not have kept it. */
+  wasToldOf(recovery: number): boolean {
+    return this.toldRecovered && recovery === this.#lastRecovery;
+  }
+
   /** @param commit The leader's: nothing in it counted this follower since it fell. */
   hasRecovered(commit: LogIndex): boolean {
     return this.isRecovering && commit >= this.#barrier && this.match >= this.#barrier;
