@@ -43,7 +43,8 @@ export class LeaderService {
   }
 
   async serve(request: LeaderRequest, patience: Patience): Promise<LeaderReply> {
-    if (!this.#check.isSettled) await this.#check.settled;
+    // Whoever does not lead says so at once: without a leader the first comparison may be a long time coming.
+    if (this.#raft.role === "leader" && !this.#check.isSettled) await this.#check.settled;
     if (this.#raft.role !== "leader") return elsewhere(this.#raft.leader, "it does not lead");
     if (this.#trust.reason !== null) return elsewhere(NO_NODE, "its data is being rebuilt");
     try {

@@ -75,3 +75,15 @@ test.each<[string, Error]>([
 ])("%s", async (words, refusal) => {
   expect(await answerTo(refusal)).toStartWith(words);
 });
+
+test("a member that does not lead says so at once, also before it has compared its data with anybody's", async () => {
+  const service = new LeaderService({
+    raft: { leader: 0, role: "follower" } as Raft,
+    leases: {} as LeaseClock,
+    clusterLevel: () => ({ level: 1, because: "" }),
+    trust: { reason: null } as Trust,
+    check: { isSettled: false, settled: new Promise<void>(() => {}) } as unknown as HashCheck,
+  });
+  const reply = await service.serve({ kind: "command", command }, { timeoutMs: 1_000 });
+  expect(reply).toEqual({ kind: "elsewhere", leader: 0, reason: "it does not lead" });
+});
