@@ -17,6 +17,7 @@ import { join } from "node:path";
 import { SeededRandom } from "../../test/sim/random.ts";
 import { CorruptLogError, type LogStorage } from "../driver/ports.ts";
 import type { Entry, HardState } from "../types.ts";
+import { HardStateReserve } from "./hard-state-reserve.ts";
 import { openSqliteLog } from "./sqlite-log.ts";
 
 const membership = { voters: [7, 8, 9], learners: [] };
@@ -179,6 +180,30 @@ describe("a log that lost its files", () => {
     const storage = await open(join(folder, "raft.db"));
     await expect(storage.load()).rejects.toThrow("what was written last is missing");
   });
+});
+
+test("a log that lost its end is known by its note also after an election on a full disk, whose commit index is not believed", async () => {
+  const first = await open();
+  await first.append({ hardState: { term: 2, vote: 9, commit: 5 }, entries: run(1, 10, 2), mustSync: true });
+  await close();
+  const older = readFileSync(path);
+  const second = await open();
+  await second.append({ hardState: { term: 3, vote: 8, commit: 8 }, entries: run(6, 10, 3), mustSync: true });
+  await close();
+  // Elections on a full disk.
+  const reserve = new HardStateReserve(`${path}.reserve`);
+  reserve.save({ term: 4, vote: 7, commit: 8 });
+  reserve.note({ term: 4, vote: 7, lastIndex: 10, lastTerm: 3 });
+  reserve.close();
+  expect((await (await open()).load()).hardState).toEqual({ term: 4, vote: 7, commit: 8 });
+  await close();
+  writeFileSync(path, older);
+  const storage = await open();
+  await expect(storage.load()).rejects.toThrow("what was written last is missing");
+  await storage.recover();
+  const { hardState, entries } = await storage.load();
+  expect([hardState.term, hardState.vote, hardState.commit]).toEqual([4, 7, 5]);
+  expect(entries.at(-1)).toEqual(entry(10, 2));
 });
 
 describe("files set aside", () => {

@@ -175,6 +175,18 @@ export function isBehind(found: Position, noted: Position): boolean {
   return found.lastTerm < noted.lastTerm || found.lastIndex < noted.lastIndex;
 }
 
+/**
+ * The same where the reserve knows of an election that the database does not: nothing was written to the database since then, so the log
+ * is to stand exactly where it was noted with it.
+ *
+ * @param written What the database has.
+ */
+export function standsElsewhere(found: Position, noted: Position, written: Pick<HardState, "term" | "vote">): boolean {
+  const isOfReserve = written.term !== found.term || written.vote !== found.vote;
+  if (!isOfReserve || noted.term !== found.term || noted.vote !== found.vote) return false;
+  return noted.lastIndex !== found.lastIndex || noted.lastTerm !== found.lastTerm;
+}
+
 function isFull(error: unknown): boolean {
   const code = codeOf(error);
   return code === "ENOSPC" || code === "EDQUOT";

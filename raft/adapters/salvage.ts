@@ -2,8 +2,9 @@
  * What of a damaged log is still to be believed: a hard state, a snapshot and a run of entries whose checksums are right.
  *
  * Idea. A log is worth its unbroken beginning: the snapshot, if all of it can be read, and the entries behind it up to the first one
- * that is damaged or missing. Without the snapshot only entries from the very first are of use. The hard state saves an election or
- * two; nothing rests on it, since whoever recovers gives no vote (core/recovery.ts).
+ * that is damaged or missing. Without the snapshot only entries from the very first are of use. Term and vote save an
+ * election or two; nothing rests on them, since whoever recovers gives no vote (core/recovery.ts). The commit index is believed only as
+ * it was written with these entries.
  *
  * @module
  */
@@ -36,9 +37,12 @@ export async function salvage(
   const entries: Entry[] = [];
   unlessDamaged(() => database.readEntriesInto(entries, (snapshot?.meta.index ?? 0) + 1));
   const lastTerm = entries.at(-1)?.term ?? snapshot?.meta.term ?? 0;
-  const known = hardState ?? unlessDamaged(() => database.readState()?.hardState ?? null);
+  const written = unlessDamaged(() => database.readState()?.hardState ?? null);
+  const known = hardState ?? written;
   const isUsable = known !== null && known.term >= lastTerm;
-  return { hardState: isUsable ? known : { term: lastTerm, vote: 0, commit: 0 }, snapshot, entries };
+  // The reserve's commit index may speak of entries that this log lost, and others may stand in their places.
+  const kept = isUsable ? { ...known, commit: written?.commit ?? 0 } : { term: lastTerm, vote: 0, commit: 0 };
+  return { hardState: kept, snapshot, entries };
 }
 
 export function lastIndexOf({ entries, snapshot }: Salvaged): LogIndex {

@@ -28,7 +28,7 @@ import {
   type SnapshotWriter,
 } from "../driver/ports.ts";
 import type { HardState, LogIndex, NodeId, SnapshotMeta } from "../types.ts";
-import { HardStateReserve, isBehind, type Position } from "./hard-state-reserve.ts";
+import { HardStateReserve, isBehind, type Position, standsElsewhere } from "./hard-state-reserve.ts";
 import { LogDatabase, type LogState } from "./log-database.ts";
 import type { LogIdentity } from "./log-meta.ts";
 import { lastIndexOf, salvage } from "./salvage.ts";
@@ -223,7 +223,10 @@ class SqliteLog implements LogStorage {
     const state = database.readState() ?? EMPTY_STATE;
     this.#state = { ...state, hardState: reserve.newest(state.hardState) };
     const noted = reserve.noted();
-    if (noted !== null && isBehind(positionOf(this.#state), noted)) throw lostItsEnd(this.#state, noted);
+    const found = positionOf(this.#state);
+    if (noted !== null && (isBehind(found, noted) || standsElsewhere(found, noted, state.hardState))) {
+      throw lostItsEnd(this.#state, noted);
+    }
     const snapshot = database.readSnapshot();
     this.#snapshotIndex = snapshot?.meta.index ?? 0;
     this.#snapshotFile = snapshot?.file ?? null;
