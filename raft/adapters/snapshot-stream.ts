@@ -10,7 +10,7 @@
  * when its own bytes begin so, leaves that out. The end carries the digest of all of it.
  *
  * Invariants.
- * - In flight are at most WINDOW_CHUNKS chunks and WINDOW_BYTES, or a single chunk.
+ * - In flight are at most WINDOW_CHUNKS chunks and WINDOW_BYTES, or a single chunk. The receiver holds no more than WINDOW_CHUNKS.
  * - Either side gives up when the other gives no sign of life for PATIENCE_MS.
  * - "done" may come at any time: the receiver found that it needs no more.
  *
@@ -183,7 +183,6 @@ class IncomingChunks implements AsyncIterableIterator<Uint8Array> {
   readonly #ack: () => void;
   readonly #signal = new Signal();
   #waiting: Uint8Array[] = [];
-  #waitingBytes = 0;
   #ended = false;
   #error: Error | null = null;
   #owesAck = false;
@@ -192,13 +191,11 @@ class IncomingChunks implements AsyncIterableIterator<Uint8Array> {
     this.#ack = ack;
   }
 
-  /** @returns false when the sender ignores the window. */
+  /** @returns false when the sender ignores the window. Senders of an earlier release count chunks alone, however large they are. */
   push(chunk: Uint8Array): boolean {
     this.#waiting.push(chunk);
-    this.#waitingBytes += chunk.length;
     this.#signal.notify();
-    const { length } = this.#waiting;
-    return length === 1 || (length <= WINDOW_CHUNKS && this.#waitingBytes <= WINDOW_BYTES);
+    return this.#waiting.length <= WINDOW_CHUNKS;
   }
 
   end(error: Error | null): void {
@@ -218,7 +215,6 @@ class IncomingChunks implements AsyncIterableIterator<Uint8Array> {
       if (this.#error !== null) throw this.#error;
       const value = this.#waiting.shift();
       if (value !== undefined) {
-        this.#waitingBytes -= value.length;
         this.#owesAck = true;
         return { done: false, value };
       }

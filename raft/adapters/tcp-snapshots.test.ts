@@ -1,9 +1,13 @@
 /** Snapshots by TCP on loopback sockets: whole, slow, broken, gone on with. @module */
 import { expect, test } from "bun:test";
+import { ManualClock } from "../../test/fakes/manual-clock.ts";
 import { connected, Members } from "../../test/fakes/transport-member.ts";
 import type { SnapshotPrefix } from "../driver/ports.ts";
 import { SnapshotDigest } from "../driver/snapshot-digest.ts";
 import type { SnapshotMeta } from "../types.ts";
+import type { Connection, ConnectionHandler } from "./connection.ts";
+import { encodeSnapshotBegin } from "./frames.ts";
+import { receiveSnapshotOver } from "./snapshot-stream.ts";
 
 const members = new Members();
 const pair = members.pair.bind(members);
@@ -144,6 +148,25 @@ async function* neverEnding(): AsyncGenerator<Uint8Array> {
   yield new Uint8Array(10);
   await new Promise(() => {});
 }
+
+test("a sender of an earlier release may send four chunks ahead, however large, and not one more", () => {
+  const closings: string[] = [];
+  let handler: ConnectionHandler = { frame() {}, closed() {} };
+  const connection = {
+    write() {},
+    close: (reason: string) => closings.push(reason),
+    set handler(next: ConnectionHandler) {
+      handler = next;
+    },
+  } as unknown as Connection;
+  const take = ({ chunks }: { readonly chunks: AsyncIterable<Uint8Array> }) => Array.fromAsync(chunks).then(() => {});
+  receiveSnapshotOver(connection, new ManualClock(), take, () => {});
+  handler.frame({ type: "snapshot-begin", payload: encodeSnapshotBegin(meta, 4) });
+  for (let i = 0; i < 4; i++) handler.frame({ type: "snapshot-chunk", payload: new Uint8Array(1_600_000) });
+  expect(closings).toEqual([]);
+  handler.frame({ type: "snapshot-chunk", payload: new Uint8Array(10) });
+  expect(closings).toEqual(["the sender ignores the window"]);
+});
 
 test("connections that carried a snapshot are forgotten with their end", async () => {
   const [one, two] = await pair();
