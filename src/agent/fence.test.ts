@@ -309,3 +309,31 @@ test("of many that wait only those are looked at again that a change is about", 
   expect(activeOf("w8.service")).toBe("active");
   expect(looked.filter((name) => name !== "w8.service")).toEqual(["w7.service"]);
 });
+
+test("while some wait the units are read once for each time that systemd comes back, whenever that is", async () => {
+  const other = await world.registry.agents.register(registration(2), TTL_MS);
+  const names = ["a.service", "b.service"];
+  await other.publish(
+    names.map((name) => unitReport(2, name)),
+    [],
+  );
+  await world.scheduleTogether(Object.fromEntries(names.map((name) => [name, FENCED])));
+  await world.run(1_000);
+  const { systemd } = world;
+  let readings = 0;
+  const held = systemd.held.bind(systemd);
+  systemd.held = () => {
+    if (++readings > 500) throw new Error("Read without end");
+    return held();
+  };
+  for (let turns = 0; turns < 60; turns++) {
+    systemd.reconnect();
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    systemd.reconnect();
+    await world.run(20);
+  }
+  expect(readings).toBeLessThanOrEqual(180);
+  await other.publish([], names);
+  await world.run();
+  expect(names.map(activeOf)).toEqual(["active", "active"]);
+});

@@ -33,6 +33,8 @@ const RETRY_FIRST_MS = 500;
 const RETRY_LAST_MS = 30_000;
 /** A systemd that is away comes back, as a rule: only after so long is it told as a problem of the unit's. */
 const AWAY_MS = 7_000;
+/** So often in a row a lost connection is taken for such a systemd; then its orders are given again with pauses. */
+const BREAKS_MAX = 2;
 
 export interface RunnerOptions {
   readonly machineId: MachineId;
@@ -85,7 +87,8 @@ export class Runner {
       const record = this.#record(name);
       record.pending = null;
       record.order++;
-      if (record.busy) record.uncertain = true;
+      // What waits for its turn has nothing under way: it is planned anew from what is there, and needs no further reading for that.
+      if (record.busy && record.drop === null) record.uncertain = true;
       else {
         record.uncertain = false;
         record.retry?.cancel();
@@ -240,6 +243,7 @@ export class Runner {
         await executor.run(record, task, { signal, loads, startFollows });
       }
       record.failures = 0;
+      record.breaks = 0;
     } catch (error) {
       if (!(error instanceof TaskDropped)) this.#failed(record, task, error);
     } finally {
@@ -282,13 +286,14 @@ export class Runner {
       record.refused = record.planned;
       return;
     }
-    if (code === "disconnected") {
+    // A connection that each order breaks, while reading works, is no systemd that is away.
+    if (code === "disconnected" && record.breaks++ < BREAKS_MAX) {
       this.#wait(record, problem);
       return;
     }
     const delayMs = Math.min(RETRY_LAST_MS, RETRY_FIRST_MS * 2 ** Math.min(record.failures++, 10));
     record.problem = problem;
-    record.uncertain ||= code === "timeout";
+    record.uncertain ||= code === "timeout" || code === "disconnected";
     log.warning(problem, { decision: "failed" satisfies Decision, unit: name, retryAfterMs: delayMs });
     record.retry = clock.after(delayMs, () => {
       record.retry = null;

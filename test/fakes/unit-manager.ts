@@ -30,6 +30,7 @@ import {
 } from "../../src/agent/unit-manager.ts";
 import type { Clock, Timer } from "../../src/lib/clock.ts";
 import { FENCE_STOP_MS } from "../../src/model/fence.ts";
+import { FakeJob } from "./systemd-job.ts";
 import { option, sha1 } from "./unit-text.ts";
 
 interface FakeUnit {
@@ -39,12 +40,7 @@ interface FakeUnit {
   launched: boolean | null;
   readonly fenced: boolean;
   condition: UnitCondition;
-  job: {
-    readonly kind: "start" | "stop";
-    readonly done: Promise<JobResult>;
-    readonly end: (result: JobResult) => void;
-    readonly forget: () => void;
-  } | null;
+  job: FakeJob | null;
 }
 
 export class FakeUnitManager implements UnitManager {
@@ -344,29 +340,20 @@ export class FakeUnitManager implements UnitManager {
     return "done";
   }
 
-  /** A new job replaces the unit's pending one, unless it is of the same kind. */
+  /** A new job replaces the unit's pending one, unless it is of the same kind: then both are told of its end. */
   #job(unit: FakeUnit, kind: "start" | "stop", work: () => JobResult | null): Order {
-    if (unit.job?.kind === kind) return { done: unit.job.done };
+    if (unit.job?.kind === kind) return unit.job.join();
     unit.job?.end("canceled");
-    const { promise, resolve, reject } = Promise.withResolvers<JobResult>();
-    const job = {
-      kind,
-      done: promise,
-      end: (result: JobResult) => {
-        if (unit.job === job) unit.job = null;
-        resolve(result);
-      },
-      forget: () =>
-        reject(new UnitManagerError("disconnected", "Lost the connection to systemd while a job was running")),
-    };
-    promise.catch(() => {});
+    const job = new FakeJob(kind, (ended) => {
+      if (unit.job === ended) unit.job = null;
+    });
     unit.job = job;
     queueMicrotask(() => {
       if (unit.job !== job) return;
       const result = work();
       if (result !== null) job.end(result);
     });
-    return { done: promise };
+    return job.join();
   }
 
   #become(name: string, condition: UnitCondition): void {
