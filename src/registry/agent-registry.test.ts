@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { machineId, RegistryWorld, registration, unitOptions, unitReport } from "../../test/fakes/registry-world.ts";
 import { unitHash } from "../model/unit-file.ts";
 import { becomeEngine, type GivenOrder } from "./index.ts";
+import { KvError } from "./types.ts";
 
 const TTL_MS = 4_000;
 let world: RegistryWorld;
@@ -52,6 +53,25 @@ describe("register()", () => {
     ]);
     await present.publish([], ["b.service"]);
     await world.clock.advance(TTL_MS);
+    expect([...world.view.reports()]).toEqual([]);
+  });
+
+  test("reports that a write of unknown fate may have moved are told to who has to correct them", async () => {
+    const former = await world.agents.register(registration(1), TTL_MS);
+    await former.publish([unitReport(1, "a.service")], []);
+    const { local } = world;
+    const txn = local.txn.bind(local);
+    local.txn = async (request, options) => {
+      const answer = await txn(request, options);
+      const key = request.success[0]?.op === "put" ? request.success[0].key : undefined;
+      if (key === undefined || world.keys.parse(key)?.kind !== "state") return answer;
+      throw new KvError("unknown-fate", "Transaction failed: no answer");
+    };
+    const present = await world.agents.register(registration(1), TTL_MS);
+    local.txn = txn;
+    expect(present.inherited).toEqual(["a.service"]);
+    await present.publish([], present.inherited);
+    await world.settle();
     expect([...world.view.reports()]).toEqual([]);
   });
 

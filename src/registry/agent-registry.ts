@@ -105,27 +105,32 @@ export class KvAgentRegistry implements AgentRegistry {
     return kv === undefined ? undefined : decodeUnitFile(kv.value);
   }
 
-  /** Moves the reports of a former session to this one's lease. Best effort: without it they vanish when the former lease is over. */
+  /**
+   * Moves the reports of a former session to this one's lease. Best effort: without it they vanish when the former lease is over.
+   *
+   * @returns The units of all that may have been moved: a write that failed may have been done.
+   */
   async #inherit(id: MachineId, lease: Lease, options: CallOptions = {}): Promise<readonly string[]> {
     // The lease is counting, and nobody renews it yet.
     const brief = { ...options, timeoutMs: lease.ttlMs / 4 };
+    let names: readonly string[] = [];
     try {
       const { kvs } = await this.#kv.range(this.#keys.statesOf(id), brief);
+      names = kvs.flatMap(({ key }) => {
+        const parsed = this.#keys.parse(key);
+        return parsed?.kind === "state" ? [parsed.name] : [];
+      });
       const ops = kvs.map(({ key, value }) => put(key, value, lease.id));
       const compare = [holdsLease(this.#keys.machine(id), lease.id)];
       const batches = Array.from({ length: Math.ceil(ops.length / MAX_TXN_OPERATIONS) }, (_, batch) =>
         ops.slice(batch * MAX_TXN_OPERATIONS, (batch + 1) * MAX_TXN_OPERATIONS),
       );
       await Promise.all(batches.map((success) => this.#kv.txn({ compare, success, failure: [] }, brief)));
-      return kvs.flatMap(({ key }) => {
-        const parsed = this.#keys.parse(key);
-        return parsed?.kind === "state" ? [parsed.name] : [];
-      });
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
       this.#log.debug("Left a former session's reports to its lease", { machine: id, reason: reasonOf(error) });
-      return [];
     }
+    return names;
   }
 
   #refuseOtherHost(registration: MachineRegistration, stored: Uint8Array | undefined): void {
