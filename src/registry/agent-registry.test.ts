@@ -56,23 +56,41 @@ describe("register()", () => {
     expect([...world.view.reports()]).toEqual([]);
   });
 
-  test("reports that a write of unknown fate may have moved are told to who has to correct them", async () => {
+  test("the former session's reports change over with the machine, in one write: nobody sees it alive and empty-handed", async () => {
     const former = await world.agents.register(registration(1), TTL_MS);
     await former.publish([unitReport(1, "a.service")], []);
+    await world.clock.advance(TTL_MS - 1);
     const { local } = world;
     const txn = local.txn.bind(local);
+    const answer = Promise.withResolvers<void>();
     local.txn = async (request, options) => {
-      const answer = await txn(request, options);
-      const key = request.success[0]?.op === "put" ? request.success[0].key : undefined;
-      if (key === undefined || world.keys.parse(key)?.kind !== "state") return answer;
+      await txn(request, options);
+      await answer.promise;
       throw new KvError("unknown-fate", "Transaction failed: no answer");
     };
-    const present = await world.agents.register(registration(1), TTL_MS);
+    const failed = world.agents.register(registration(1), TTL_MS).catch(({ code }: KvError) => code);
+    await world.clock.advance(1);
+    expect(world.view.machine(machineId(1))).toBeDefined();
+    expect([...world.view.reports()]).toMatchObject([{ name: "a.service" }]);
+    answer.resolve();
+    expect(await failed).toBe("unknown-fate");
     local.txn = txn;
-    expect(present.inherited).toEqual(["a.service"]);
-    await present.publish([], present.inherited);
     await world.settle();
-    expect([...world.view.reports()]).toEqual([]);
+    expect([[...world.view.away()], [...world.view.reports()]]).toEqual([[machineId(1)], []]);
+  });
+
+  test("more reports than one write takes are moved, too", async () => {
+    const former = await world.agents.register(registration(1), TTL_MS);
+    const names = Array.from({ length: 300 }, (_, index) => `u${index}.service`);
+    await former.publish(
+      names.map((name) => unitReport(1, name)),
+      [],
+    );
+    await world.clock.advance(TTL_MS - 1);
+    const present = await world.agents.register(registration(1), TTL_MS);
+    await world.clock.advance(TTL_MS - 1);
+    expect([...world.view.reports()]).toHaveLength(300);
+    expect(new Set(present.inherited)).toEqual(new Set(names));
   });
 
   test("another identity is refused while the first one lives, which keeps everything", async () => {

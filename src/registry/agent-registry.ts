@@ -57,35 +57,33 @@ export class KvAgentRegistry implements AgentRegistry {
     let held = await this.#kv.range({ key }, options);
     this.#refuseOtherHost(registration, held.kvs[0]?.value);
     const lease = await this.#kv.leaseGrant({ ttlMs }, options);
+    let hasMoved = false;
     try {
       for (let tries = 0; tries < MAX_TRIES; tries += 1) {
         const before = held.kvs[0];
-        const answer = await this.#kv.txn(
-          {
-            compare: [before === undefined ? absent(key) : unchangedSince(key, before.modRevision)],
-            success: [
-              put(key, encodeMachine(registration), lease.id),
-              put(
-                this.#keys.address(id),
-                encodeAddress({ address: registration.peerAddress, format: registration.format }),
-              ),
-            ],
-            failure: [read({ key })],
-          },
-          options,
-        );
-        if (answer.succeeded) {
-          const inherited = before === undefined ? [] : await this.#inherit(id, lease, options);
-          return new KvMachineSession(this.#kv, this.#keys, id, lease, inherited);
+        const reports = before === undefined ? [] : (await this.#kv.range(this.#keys.statesOf(id), options)).kvs;
+        const moves = reports.map(({ key, value }) => put(key, value, lease.id));
+        const compare = [before === undefined ? absent(key) : unchangedSince(key, before.modRevision)];
+        const address = encodeAddress({ address: registration.peerAddress, format: registration.format });
+        const success = [put(key, encodeMachine(registration), lease.id), put(this.#keys.address(id), address)];
+        // What one write cannot take goes ahead of it: the new lease outlives what is left of the former one.
+        const ahead = moves.splice(MAX_TXN_OPERATIONS - success.length);
+        hasMoved ||= ahead.length > 0;
+        for (let first = 0; first < ahead.length; first += MAX_TXN_OPERATIONS) {
+          const batch = ahead.slice(first, first + MAX_TXN_OPERATIONS);
+          await this.#kv.txn({ compare, success: batch, failure: [] }, options);
         }
+        success.push(...moves);
+        const answer = await this.#kv.txn({ compare, success, failure: [read({ key })] }, options);
+        if (answer.succeeded) return new KvMachineSession(this.#kv, this.#keys, id, lease, this.#unitsOf(reports));
         held = rangeOf(answer);
         this.#refuseOtherHost(registration, held.kvs[0]?.value);
       }
     } catch (error) {
-      await this.#dropLease(lease.id);
+      if (!hasMoved) await this.#dropLease(lease.id);
       throw error;
     }
-    await this.#dropLease(lease.id);
+    if (!hasMoved) await this.#dropLease(lease.id);
     throw new RegistryError(
       "conflict",
       `Cannot register machine ${shortMachineId(id)}: others write its key all the time`,
@@ -105,32 +103,11 @@ export class KvAgentRegistry implements AgentRegistry {
     return kv === undefined ? undefined : decodeUnitFile(kv.value);
   }
 
-  /**
-   * Moves the reports of a former session to this one's lease. Best effort: without it they vanish when the former lease is over.
-   *
-   * @returns The units of all that may have been moved: a write that failed may have been done.
-   */
-  async #inherit(id: MachineId, lease: Lease, options: CallOptions = {}): Promise<readonly string[]> {
-    // The lease is counting, and nobody renews it yet.
-    const brief = { ...options, timeoutMs: lease.ttlMs / 4 };
-    let names: readonly string[] = [];
-    try {
-      const { kvs } = await this.#kv.range(this.#keys.statesOf(id), brief);
-      names = kvs.flatMap(({ key }) => {
-        const parsed = this.#keys.parse(key);
-        return parsed?.kind === "state" ? [parsed.name] : [];
-      });
-      const ops = kvs.map(({ key, value }) => put(key, value, lease.id));
-      const compare = [holdsLease(this.#keys.machine(id), lease.id)];
-      const batches = Array.from({ length: Math.ceil(ops.length / MAX_TXN_OPERATIONS) }, (_, batch) =>
-        ops.slice(batch * MAX_TXN_OPERATIONS, (batch + 1) * MAX_TXN_OPERATIONS),
-      );
-      await Promise.all(batches.map((success) => this.#kv.txn({ compare, success, failure: [] }, brief)));
-    } catch (error) {
-      if (!(error instanceof KvError)) throw error;
-      this.#log.debug("Left a former session's reports to its lease", { machine: id, reason: reasonOf(error) });
-    }
-    return names;
+  #unitsOf(reports: readonly { readonly key: Uint8Array }[]): readonly string[] {
+    return reports.flatMap(({ key }) => {
+      const parsed = this.#keys.parse(key);
+      return parsed?.kind === "state" ? [parsed.name] : [];
+    });
   }
 
   #refuseOtherHost(registration: MachineRegistration, stored: Uint8Array | undefined): void {
