@@ -76,9 +76,9 @@ export class MembershipChanges {
     const membership = leader?.membership ?? null;
     if (leader !== undefined && membership !== null && membership.outgoing === undefined) {
       const next = nextStep(membership, hosts);
-      if (next === null) return;
-      this.#ask(leader, next);
+      if (next !== null) this.#ask(leader, next);
     }
+    // To the end: a wish of bad times may still wait in the leader's log, and come into force.
     time.after(RESTORE_EVERY_MS, () => this.#restore());
   }
 
