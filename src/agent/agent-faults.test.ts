@@ -7,7 +7,6 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { AgentWorld, NEVER_READY, ONESHOT, OTHER_SLEEP, SELF, SLEEP, SLOW_STOP } from "../../test/fakes/agent-world.ts";
 import { FakeUnitManager } from "../../test/fakes/unit-manager.ts";
 import { JOBS_MAX, YOUNG_JOBS_MAX } from "./job-limit.ts";
-import { UnitManagerError } from "./unit-manager.ts";
 
 let world: AgentWorld;
 beforeEach(async () => {
@@ -375,20 +374,6 @@ test("hundreds of units that take for ever to start: systemd's queue is never lo
     expect(round).toBeLessThan(20);
   }
   expect(names.filter((name) => world.report(name)?.active !== "active")).toEqual([]);
-});
-
-test("an order that loses its connection each time, while reading works, is not given without a pause", async () => {
-  await world.start();
-  let orders = 0;
-  world.systemd.load = async () => {
-    orders++;
-    throw new UnitManagerError("disconnected", "Lost the connection to systemd");
-  };
-  await world.schedule("a.service", SLEEP);
-  await world.run(10_000);
-  expect(orders).toBeGreaterThan(1);
-  expect(orders).toBeLessThan(30);
-  expect(world.report("a.service")?.problem).toContain("Lost the connection");
 });
 
 test("a job that went on while systemd was out of reach is heard of again", async () => {

@@ -33,8 +33,6 @@ const RETRY_FIRST_MS = 500;
 const RETRY_LAST_MS = 30_000;
 /** A systemd that is away comes back, as a rule: only after so long is it told as a problem of the unit's. */
 const AWAY_MS = 7_000;
-/** So often in a row a lost connection is taken for such a systemd; then its orders are given again with pauses. */
-const BREAKS_MAX = 2;
 
 export interface RunnerOptions {
   readonly machineId: MachineId;
@@ -243,7 +241,6 @@ export class Runner {
         await executor.run(record, task, { signal, loads, startFollows });
       }
       record.failures = 0;
-      record.breaks = 0;
     } catch (error) {
       if (!(error instanceof TaskDropped)) this.#failed(record, task, error);
     } finally {
@@ -286,14 +283,13 @@ export class Runner {
       record.refused = record.planned;
       return;
     }
-    // A connection that each order breaks, while reading works, is no systemd that is away.
-    if (code === "disconnected" && record.breaks++ < BREAKS_MAX) {
+    if (code === "disconnected") {
       this.#wait(record, problem);
       return;
     }
     const delayMs = Math.min(RETRY_LAST_MS, RETRY_FIRST_MS * 2 ** Math.min(record.failures++, 10));
     record.problem = problem;
-    record.uncertain ||= code === "timeout" || code === "disconnected";
+    record.uncertain ||= code === "timeout";
     log.warning(problem, { decision: "failed" satisfies Decision, unit: name, retryAfterMs: delayMs });
     record.retry = clock.after(delayMs, () => {
       record.retry = null;

@@ -47,8 +47,6 @@ export interface UnitRecord {
   /** A start was just ordered: the next change of state is worth a report, the order alone is not. */
   quiet: boolean;
   failures: number;
-  /** How often in a row the connection was lost over its orders. */
-  breaks: number;
   retry: Timer | null;
 }
 
@@ -74,7 +72,6 @@ export function newRecord(name: string): UnitRecord {
     pending: null,
     quiet: false,
     failures: 0,
-    breaks: 0,
     retry: null,
   };
 }
