@@ -16,6 +16,7 @@ const START_MS = 20_000;
 const CALL_MS = 6_000;
 const SIZE = 3;
 const STDERR_KEPT = 20_000;
+const DESCRIBED = 2_000;
 
 export interface MemberState {
   readonly id: number;
@@ -179,6 +180,16 @@ export class TestCluster {
 
   async follower(nth = 0): Promise<Member> {
     return this.others(await this.leader())[nth % (SIZE - 1)] as Member;
+  }
+
+  /** How each member stands, and its last words, for whoever looks into a failure. */
+  async describe(): Promise<readonly string[]> {
+    return await Promise.all(
+      this.members.map(async (member, place) => {
+        const state = member.isUp ? await member.state().catch((error: unknown) => String(error)) : "down";
+        return `m${place}: ${JSON.stringify(state)} ${member.said.slice(-DESCRIBED)}`;
+      }),
+    );
   }
 
   async remove(): Promise<void> {

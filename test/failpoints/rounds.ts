@@ -57,6 +57,7 @@ export class Rounds {
         await this.#round(point, number, outcome);
       } catch (error) {
         outcome.wrong.push(error instanceof Error ? error.message : String(error));
+        outcome.wrong.push(...((await this.#cluster?.describe()) ?? []));
       }
     }
     // What went wrong here, or was damaged, is not to be held against the next point.

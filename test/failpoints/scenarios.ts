@@ -110,11 +110,13 @@ export const behind: Scenario = async (round, order) => {
 
 export async function away(round: Round): Promise<Member> {
   const member = await target(round);
-  const { lastIndex } = await member.state();
   await member.kill();
-  const leader = await round.cluster.leader();
-  await eventually("the log to be cut behind a member", REACHED_MS, async () => {
-    return (await leader.state()).firstIndex > lastIndex + 1;
+  const { kept, pending } = promisesIn(member.directory)?.log ?? {};
+  const last = Math.max(kept?.lastIndex ?? 0, pending?.lastIndex ?? 0);
+  await eventually("the logs to be cut behind a member", REACHED_MS, async () => {
+    // Of both: the office may change hands.
+    const states = await Promise.all(round.cluster.others(member).map((other) => other.state()));
+    return states.every(({ firstIndex }) => firstIndex > last + 1);
   });
   return member;
 }
