@@ -134,7 +134,7 @@ export class RaftNode {
     this.#diskCheck = new DiskCheck({
       ...this.#ports,
       everyMs: this.#config.diskCheckMs,
-      renew: () => loop.snapshots.renew(),
+      renew: async () => void (await loop.snapshots.renew()),
       fatal: (error) => loop.fatal(error),
     });
     loop.wake();
@@ -272,6 +272,13 @@ export class RaftNode {
       if (outcome !== "taken") throw snapshotRefusal(outcome);
     }
     assert(loop.snapshots.index >= present, `the second snapshot stands for ${present}, which was applied before it`);
+  }
+
+  /** The machine's state was replaced by another hand than the log's: whatever snapshot there is, or is being written, may be of the one of
+   *  before. Resolves when one that was begun after this call has its place. */
+  async renewSnapshot(): Promise<void> {
+    const outcome = await this.#running("Renew the snapshot").loop.snapshots.renew();
+    if (outcome !== "taken") throw snapshotRefusal(outcome);
   }
 
   /** Ends everything and settles every pending call. The storage stays open: who opened it closes it. */

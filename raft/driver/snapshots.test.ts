@@ -116,6 +116,42 @@ test("snapshotNow() stands for what was applied before the call, also when one w
   expect(node.status().snapshotIndex).toBeGreaterThanOrEqual(present);
 });
 
+/** One that has taken a snapshot of its state, and whose state is then another one, at the same index. */
+async function replacedBehindItsSnapshot() {
+  const world = cluster(1, { trailingEntries: 0 });
+  const node = await world.boot(1);
+  await world.clock.advance(100);
+  const all = ["a", "wrong", "c"].map((item) => node.propose(bytes(item)));
+  await world.clock.advance(100);
+  await Promise.all(all);
+  const taken = node.snapshotNow();
+  return { ...world, node, taken, replace: () => world.machine(1).items.splice(1, 1, "b") };
+}
+
+test("renewSnapshot() puts another in the place of one of the same index", async () => {
+  const { clock, node, taken, replace, boot, items } = await replacedBehindItsSnapshot();
+  await clock.advance(100);
+  await taken;
+  replace();
+  const renewed = node.renewSnapshot();
+  await clock.advance(100);
+  await renewed;
+  await boot(1);
+  expect(items(1)).toEqual(["a", "b", "c"]);
+});
+
+test("renewSnapshot() is not content with one that was begun before", async () => {
+  const { clock, node, taken, replace, boot, items } = await replacedBehindItsSnapshot();
+  await clock.advance(3);
+  replace();
+  const renewed = node.renewSnapshot();
+  expect(node.status().snapshotIndex).toBe(0);
+  await clock.advance(100);
+  await Promise.all([taken, renewed]);
+  await boot(1);
+  expect(items(1)).toEqual(["a", "b", "c"]);
+});
+
 test("snapshotNow() says why there is none", async () => {
   const world = cluster(1);
   const node = await world.boot(1);

@@ -59,14 +59,18 @@ interface Taking {
   readonly done: Promise<Taken>;
   readonly resolve: (outcome: Taken) => void;
   cancelled: boolean;
+  /** Doubts that this one does away with: those from before the machine was pinned for it. */
+  doubts: number;
 }
 
 export class Snapshots {
   readonly receiver: SnapshotReceiver;
   readonly #options: SnapshotOptions;
   #index: LogIndex;
-  /** The one on disk could not be read: another of the same index is worth something. */
-  #isDamaged = false;
+  /** How often the one on disk, or being written, was found to be worth nothing, and how many of these finds the one on disk is younger
+   *  than. While there are more, another of the same index is worth something. */
+  #doubts = 0;
+  #doubtsSettled = 0;
   #taking: Taking | null = null;
   readonly #tasks = new Set<Promise<void>>();
   readonly #retries = new Set<Timer>();
@@ -83,6 +87,10 @@ export class Snapshots {
     return this.#index;
   }
 
+  get #isDoubted(): boolean {
+    return this.#doubtsSettled < this.#doubts;
+  }
+
   get busy(): boolean {
     return this.#taking !== null || this.receiver.busy;
   }
@@ -93,7 +101,7 @@ export class Snapshots {
     if (this.#stopped) return Promise.resolve("stopped");
     if (this.receiver.busy) return Promise.resolve("receiving");
     const { promise: done, resolve } = Promise.withResolvers<Taken>();
-    const taking: Taking = { done, cancelled: false, resolve };
+    const taking: Taking = { done, cancelled: false, resolve, doubts: 0 };
     this.#taking = taking;
     this.#options.loop.between(() => {
       const meta = this.#options.loop.position();
@@ -104,16 +112,21 @@ export class Snapshots {
       if (taking.cancelled) return end("receiving");
       // A newcomer does not know yet who takes part: its snapshot would not say either.
       if (isUnknown(meta.membership)) return end("unknown-membership");
-      if (meta.index < this.#index || (meta.index === this.#index && !this.#isDamaged)) return end("taken");
+      if (meta.index < this.#index || (meta.index === this.#index && !this.#isDoubted)) return end("taken");
+      taking.doubts = this.#doubts;
       this.#run(this.#write(meta, this.#options.machine.snapshot(), taking));
     });
     return done;
   }
 
-  /** What is on disk is damaged: the present state, which is sound in memory, takes its place and that of the log behind it. */
-  async renew(): Promise<void> {
-    this.#isDamaged = true;
-    await this.take();
+  /** What is on disk is damaged, or of a state that was wrong: the present one, which is sound in memory, takes its place and that of the
+   *  log behind it. */
+  async renew(): Promise<Taken> {
+    this.#doubts += 1;
+    const doubt = this.#doubts;
+    const outcome = await this.take();
+    // One that was under way may be of the state of before; whichever follows it was begun after this call.
+    return outcome === "taken" && this.#doubtsSettled < doubt ? this.take() : outcome;
   }
 
   async #write(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>, taking: Taking): Promise<void> {
@@ -126,7 +139,7 @@ export class Snapshots {
       outcome = isWhole ? "taken" : this.#stopped ? "stopped" : "receiving";
       if (isWhole) {
         this.#index = meta.index;
-        this.#isDamaged = false;
+        this.#doubtsSettled = taking.doubts;
         loop.between(() => loop.taken(meta));
         await storage.compact(meta.index);
       }
@@ -171,6 +184,7 @@ export class Snapshots {
     const { storage, transport, clock, log, loop } = this.#options;
     const report = (ok: boolean) => loop.between(() => loop.sent(to, ok));
     try {
+      if (this.#isDoubted) throw new Error("it is worth nothing, and is being taken anew");
       const snapshot = await storage.readSnapshot();
       if (snapshot === null) return report(false);
       try {
@@ -183,7 +197,8 @@ export class Snapshots {
     } catch (error) {
       if (this.#stopped) return;
       log.warning("Sending a snapshot failed", { to, index: this.#index, reason: reasonOf(error) });
-      if (error instanceof CorruptLogError || this.#isDamaged) void this.renew();
+      if (error instanceof CorruptLogError) void this.renew();
+      else if (this.#isDoubted) void this.take();
       const retry = clock.after(SEND_RETRY_MS, () => {
         this.#retries.delete(retry);
         report(false);
@@ -197,7 +212,7 @@ export class Snapshots {
     const isInstalled = await this.receiver.install(wanted, hardState);
     if (isInstalled) {
       this.#index = wanted.index;
-      this.#isDamaged = false;
+      this.#doubtsSettled = this.#doubts;
     }
     return isInstalled;
   }

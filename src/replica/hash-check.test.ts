@@ -226,6 +226,24 @@ test("what was rebuilt outlives a restart", async () => {
   expect(again.kv.health.trust.reason).toBeNull();
 });
 
+test("what was rebuilt outlives a restart, also where the snapshot of the wrong state is of the same index", async () => {
+  await started({ config: NO_SCRUB, snapshotLogEntries: 20 });
+  const victim = cluster.follower();
+  misapply(victim, "k");
+  await put(cluster.theLeader(), "k", "right");
+  // The last write is the one that makes the victim take its snapshot.
+  while (victim.raft.status().snapshotIndex === 0) {
+    await put(cluster.theLeader(), "other", "right");
+    await cluster.advance(20);
+  }
+  expect(victim.raft.status().snapshotIndex).toBe(victim.machine.position);
+  await cluster.until(() => victim.kv.health.trust.rebuilds === 1);
+  await cluster.advance(100);
+  await cluster.halt(victim.id);
+  const again = await cluster.boot(victim.id);
+  expect(held(again, "k")).toBe("right");
+});
+
 test("a member whose disk holds a wrong state is found out before it serves its first read", async () => {
   await started({ config: { ...NO_SCRUB, hashCheckMs: HOUR_MS }, snapshotLogEntries: 20 });
   const victim = cluster.follower();

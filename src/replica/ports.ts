@@ -17,7 +17,7 @@ export interface Raft {
   readIndex(options?: WaitOptions): Promise<LogIndex>;
   /** True once that member leads; false when nothing came of it. */
   transferLeader(to: NodeId): Promise<boolean>;
-  /** Resolves when a snapshot of the present state is on disk. */
-  snapshotNow(): Promise<void>;
+  /** The machine's state was replaced: resolves when the snapshot on disk is of this one, whatever its index was before. */
+  renewSnapshot(): Promise<void>;
   onChange(listener: (state: SoftState) => void): () => void;
 }

@@ -26,7 +26,7 @@ async function answerTo(refusal: Error): Promise<string> {
     readIndex: () => Promise.reject(refusal),
     onChange: () => () => {},
     transferLeader: () => Promise.resolve(false),
-    snapshotNow: () => Promise.resolve(),
+    renewSnapshot: () => Promise.resolve(),
   };
   const service = new LeaderService({
     raft,

@@ -153,7 +153,7 @@ export class Trust {
       source,
       index: machine.position,
     });
-    raft.snapshotNow().catch((error: unknown) => {
+    raft.renewSnapshot().catch((error: unknown) => {
       log.warning("Keeping the rebuilt data on this member's disk failed; the next snapshot will", {
         reason: reasonOf(error),
       });
