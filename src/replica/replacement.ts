@@ -25,6 +25,8 @@ export class Replacement {
   readonly #entries: Entry[] = [];
   #bytes = 0;
   #offered: ReadSnapshot | null = null;
+  /** Something behind `from` may be missing: no state can be brought up to date any more. */
+  #hasFailed = false;
 
   constructor(from: LogIndex) {
     this.from = from;
@@ -38,6 +40,7 @@ export class Replacement {
   }
 
   keep(entry: Entry): void {
+    if (this.#hasFailed) return;
     this.#bytes += entry.data.length;
     if (this.#bytes > KEPT_BYTES_MAX) this.fail(`more than ${KEPT_BYTES_MAX} bytes were written meanwhile`);
     else this.#entries.push(entry);
@@ -51,7 +54,7 @@ export class Replacement {
   /** What to put in place, and what to apply after it, once this member has come to `position`. */
   dueAt(position: LogIndex): { readonly state: ReadSnapshot; readonly entries: readonly Entry[] } | null {
     const state = this.#offered;
-    if (state === null || state.position > position) return null;
+    if (this.#hasFailed || state === null || state.position > position) return null;
     return { state, entries: this.#entries.filter(({ index }) => index > state.position) };
   }
 
@@ -60,6 +63,8 @@ export class Replacement {
   }
 
   fail(why: string): void {
+    this.#hasFailed = true;
+    this.#entries.length = 0;
     this.#done.reject(new RebuildError(`Replacing the state failed: ${why}`));
   }
 }

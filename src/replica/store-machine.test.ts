@@ -7,8 +7,8 @@ import { SnapshotReader } from "../store/snapshot.ts";
 import { RebuildError } from "./replacement.ts";
 import { StoreMachine } from "./store-machine.ts";
 
-function entryAt(index: number): Entry {
-  const success = [{ op: "put", key: encodeText(`k${index % 3}`), value: encodeText(`${index}`) }] as const;
+function entryAt(index: number, value = encodeText(`${index}`)): Entry {
+  const success = [{ op: "put", key: encodeText(`k${index % 3}`), value }] as const;
   const data = encodeCommand({ kind: "txn", request: { compare: [], success, failure: [] } });
   return { index, term: 1, kind: "normal", data };
 }
@@ -72,6 +72,18 @@ test("a state from before the question is refused: what came between is not here
   machine.replaceBy(await stateOf(machineAt(4)));
   await expect(done).rejects.toBeInstanceOf(RebuildError);
   expect(machine.position).toBe(5);
+});
+
+test("a state that comes when too much was written to keep all of it is refused: it would lack the rest", async () => {
+  const machine = machineAt(5, true);
+  const { done } = machine.beginReplacement();
+  const megabytes = new Uint8Array(8 * 1024 * 1024);
+  for (let i = 6; i <= 14; i++) machine.apply(entryAt(i, megabytes));
+  const before = machine.store.digest;
+  machine.replaceBy(await stateOf(machineAt(7)));
+  await expect(done).rejects.toBeInstanceOf(RebuildError);
+  expect(machine.position).toBe(14);
+  expect(machine.store.digest).toEqual(before);
 });
 
 test("a snapshot that raft installs ends a replacement", async () => {
