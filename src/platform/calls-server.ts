@@ -28,6 +28,7 @@ import {
   oneShortLine,
   STREAM_WINDOW_BYTES,
 } from "./call-frames.ts";
+import { Refusals } from "./refusals.ts";
 
 const MAX_CALLS_UNDER_WAY = 4096;
 /** Type and call id, which a frame's length counts too. */
@@ -50,13 +51,15 @@ export interface CallsServerOptions {
 /** Takes inbound call connections from the peer listener. */
 export class CallsServer {
   readonly #options: CallsServerOptions;
+  readonly #refusals: Refusals;
 
   constructor(options: CallsServerOptions) {
     this.#options = options;
+    this.#refusals = new Refusals(options.log);
   }
 
   accept(socket: Socket, head: Uint8Array): void {
-    const connection = new ServedConnection(socket, this.#options);
+    const connection = new ServedConnection(socket, this.#options, this.#refusals);
     connection.feed(head);
     socket.on("data", (chunk: Buffer) => connection.feed(chunk));
     socket.on("close", () => connection.end());
@@ -72,15 +75,17 @@ interface Serving {
 class ServedConnection {
   readonly #socket: Socket;
   readonly #options: CallsServerOptions;
+  readonly #refusals: Refusals;
   readonly #reader = new FrameReader(MAX_HELLO_BYTES);
   readonly #serving = new Map<number, Serving>();
   /** Runs until the hello was accepted: who is refused, or says nothing, does not keep the socket. */
   readonly #helloTimer: NodeJS.Timeout;
   #stage: "strange" | "greeted" | "refused" = "strange";
 
-  constructor(socket: Socket, options: CallsServerOptions) {
+  constructor(socket: Socket, options: CallsServerOptions, refusals: Refusals) {
     this.#socket = socket;
     this.#options = options;
+    this.#refusals = refusals;
     this.#helloTimer = setTimeout(() => socket.destroy(), options.helloTimeoutMs ?? HELLO_TIMEOUT_MS);
   }
 
@@ -92,10 +97,10 @@ class ServedConnection {
         if (this.#hasEnded()) return;
       }
     } catch (error) {
-      this.#options.log.warning("Closed a peer's connection: it broke the protocol", {
-        from: this.#socket.remoteAddress ?? "",
-        reason: reasonOf(error),
-      });
+      const fields = { from: this.#socket.remoteAddress ?? "", reason: reasonOf(error) };
+      if (this.#stage === "greeted")
+        this.#options.log.warning("Closed a peer's connection: it broke the protocol", fields);
+      else this.#refusals.tell("Refused a connection: it broke the protocol before it said who it is", fields);
       this.#socket.destroy();
     }
   }
@@ -145,7 +150,7 @@ class ServedConnection {
     this.#stage = "refused";
     // Words of a stranger's are in it.
     const reason = oneShortLine(message);
-    this.#options.log.notice("Refused a peer's connection", { from: this.#socket.remoteAddress ?? "", reason });
+    this.#refusals.tell("Refused a peer's connection", { from: this.#socket.remoteAddress ?? "", reason });
     this.#socket.end(encodeFrame("refusal", 0, encodeFields({ code: "refused", message: reason })));
   }
 

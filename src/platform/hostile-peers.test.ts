@@ -73,6 +73,7 @@ function stranger(address: string): { readonly socket: Socket; readonly closed: 
   return { socket, closed: closed.promise };
 }
 
+const FOREIGN_HELLO = encodeFrame("hello", 0, encodeFields({ cluster: "other", version: "1" }));
 const HELLO = encodeFrame("hello", 0, encodeFields({ cluster: "c1", version: String(CALL_VERSION) }));
 
 test("who says that it calls, and then nothing, is shown the door", async () => {
@@ -89,13 +90,26 @@ test("who is refused and does not hang up is hung up on, and is heard no more", 
   socket.on("error", () => undefined);
   const closed = Promise.withResolvers<void>();
   socket.on("close", () => closed.resolve());
-  const foreign = encodeFrame("hello", 0, encodeFields({ cluster: "other", version: "1" }));
-  socket.write(Buffer.concat([Buffer.from(CALL_MAGIC), ...Array.from({ length: 1_000 }, () => foreign)]));
-  const more = setInterval(() => socket.write(foreign), 20);
+  socket.write(Buffer.concat([Buffer.from(CALL_MAGIC), ...Array.from({ length: 1_000 }, () => FOREIGN_HELLO)]));
+  const more = setInterval(() => socket.write(FOREIGN_HELLO), 20);
   await closed.promise;
   clearInterval(more);
   expect(notices).toEqual(["Refused a peer's connection"]);
 }, 2_000);
+
+test.each([
+  ["calls from another cluster", Buffer.concat([Buffer.from(CALL_MAGIC), FOREIGN_HELLO])],
+  ["breaks the protocol", Buffer.concat([Buffer.from(CALL_MAGIC), Buffer.alloc(16)])],
+  ["speaks another protocol", Buffer.from("GET / HTTP/1.1\r\n\r\n")],
+])("a stranger that %s, again and again, is told of once", async (_what, words) => {
+  const address = await serve();
+  for (let times = 0; times < 3; times++) {
+    const { socket, closed } = stranger(address);
+    socket.write(words);
+    await closed;
+  }
+  expect(notices).toHaveLength(1);
+});
 
 test("a long frame before the hello is not waited for", async () => {
   const { socket, closed } = stranger(await serve());

@@ -14,6 +14,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import type { Log } from "../lib/log.ts";
 import { splitHostPort } from "./addresses.ts";
 import { CALL_MAGIC, MAGIC_BYTES, RAFT_MAGIC } from "./call-frames.ts";
+import { Refusals } from "./refusals.ts";
 
 const HELLO_TIMEOUT_MS = 5000;
 /** Far above five members and a thousand agents; a flood is refused by the kernel instead of by our memory. */
@@ -36,9 +37,11 @@ export class PeerListener {
   readonly #options: PeerListenerOptions;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  readonly #refusals: Refusals;
 
   constructor(options: PeerListenerOptions) {
     this.#options = options;
+    this.#refusals = new Refusals(options.log);
     this.#server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS }, (socket) =>
       this.#welcome(socket),
     );
@@ -89,7 +92,7 @@ export class PeerListener {
     if (magic === RAFT_MAGIC) this.#options.raft(socket, rest);
     else if (magic === CALL_MAGIC) this.#options.calls(socket, rest);
     else {
-      this.#options.log.notice("Refused a connection to the peer port: it does not speak flt's protocol", {
+      this.#refusals.tell("Refused a connection to the peer port: it does not speak flt's protocol", {
         from: socket.remoteAddress ?? "",
       });
       socket.destroy();
