@@ -152,10 +152,16 @@ export const restart: Scenario = async (round, order) => {
 };
 
 /** The very first start, of a cluster that nobody has seen yet. */
-export const founding: Scenario = async ({ cluster, number }, order) => {
-  const member = cluster.member(number);
+export const founding: Scenario = async (round, order) => {
+  const member = round.cluster.member(round.number);
   member.launch(word(order));
-  await Promise.all(cluster.others(member).map((other) => other.start()));
+  await Promise.all(round.cluster.others(member).map((other) => other.start()));
+  // Who was not asked for his vote got to know the first term with its first entries: the next term's vote is asked for.
+  await eventually(`"${order.name}" to be reached`, REACHED_MS, async () => {
+    await round.cluster.leader();
+    if (member.isUp) await transfer(round);
+    return !member.isUp;
+  });
   return await ended(member, order);
 };
 
