@@ -171,6 +171,17 @@ describe("a log that lost its files", () => {
     });
   }
 
+  test("and everything beside it is not a new one to whoever is told so", async () => {
+    writeFileSync(`${path}.condemned`, "the disk was replaced\n");
+    const storage = await open();
+    await expect(storage.load()).rejects.toThrow("the disk was replaced");
+    await storage.recover();
+    const { hardState, base, entries } = await readAll(storage);
+    expect([(hardState.recovery ?? 0) > 0, base, entries.length]).toEqual([true, 0, 0]);
+    await close();
+    expect((await (await open()).load()).hardState.recovery).toBe(hardState.recovery ?? 0);
+  });
+
   test("in its write-ahead file alone is known by its note", async () => {
     await write(await open());
     const folder = join(directory, "copy");

@@ -358,7 +358,7 @@ function lostItsEnd(found: LogState, noted: Position): CorruptLogError {
 /** A log that is gone, or was condemned; to SQLite an empty file would be a new log. */
 function damageWithoutReading(path: string): CorruptLogError | null {
   const condemned = `${path}.condemned`;
-  if (existsSync(condemned)) return new CorruptLogError(readFileSync(condemned, "utf8"));
+  if (existsSync(condemned)) return new CorruptLogError(readFileSync(condemned, "utf8").trim());
   const isThere = existsSync(path) && statSync(path).size > 0;
   if (isThere || !existsSync(`${path}.reserve`)) return null;
   return new CorruptLogError(`Read the raft log: "${path}" is ${existsSync(path) ? "empty" : "gone"}`);

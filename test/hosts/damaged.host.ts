@@ -127,6 +127,20 @@ hostSuite("damaged disks", { hosts: 3 }, (suite) => {
   );
 
   suite.case(
+    "another disk in the place of a lost one: a member that is told so is rebuilt, and counts again",
+    async (cluster) => {
+      const victim = await followerOf(cluster);
+      await systemctl(victim, "stop");
+      const replaced = "rm -rf /var/lib/flt/* && echo 'the disk was replaced' > /var/lib/flt/raft.db.condemned";
+      await victim.mustRun(["sh", "-c", replaced]);
+      await systemctl(victim, "start");
+      await story(victim, "Starting flt", "the disk was replaced", "Set the damaged files aside", WHOLE);
+      await cluster.ready(victim);
+      await agree(cluster);
+    },
+  );
+
+  suite.case(
     "a disk without room: writes are refused by name, all else goes on, and nothing is started again",
     async (cluster) => {
       const small =
