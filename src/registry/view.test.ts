@@ -4,7 +4,7 @@ import { machineId, RegistryWorld, registration, unitOptions, unitReport } from 
 import { SILENT_LOG } from "../lib/log.ts";
 import { encodeText } from "../lib/text.ts";
 import { unitHash } from "../model/unit-file.ts";
-import { type Kv, KvError, type RangeRequest, type Watch } from "../store/kv.ts";
+import { type Kv, KvError, type RangeRequest, type ReadOptions, type Watch } from "../store/kv.ts";
 import { editMetadata, type RegistryView, RegistryView as View, type ViewChange } from "./index.ts";
 
 let world: RegistryWorld;
@@ -127,11 +127,13 @@ describe("RegistryView", () => {
 
   test("reads the listing in pages of one revision", async () => {
     for (let index = 0; index < 2_500; index += 1) await put(world.keys.reason(`u${index}`), '{"v":1,"refusals":[]}');
-    const requests: RangeRequest[] = [];
-    const spy = wrap(world.local, { onRange: (request) => requests.push(request) });
+    const pages: (RangeRequest & ReadOptions)[] = [];
+    const spy = wrap(world.local, { onRange: (request, options) => pages.push({ ...request, ...options }) });
     const late = new View({ kv: spy, keys: world.keys, clock: world.clock, log: SILENT_LOG });
     await late.start();
-    expect(requests.map(({ revision }) => revision)).toEqual([undefined, late.revision, late.revision]);
+    expect(pages.map(({ revision }) => revision)).toEqual([undefined, late.revision, late.revision]);
+    // Or each page would cost as much as all that are left.
+    expect(pages.every(({ uncounted }) => uncounted)).toBe(true);
     await late.stop();
   });
 
@@ -308,7 +310,7 @@ describe("sync()", () => {
 });
 
 interface Hooks {
-  readonly onRange?: (request: RangeRequest) => Promise<void> | number | undefined;
+  readonly onRange?: (request: RangeRequest, options?: ReadOptions) => Promise<void> | number | undefined;
   readonly onWatch?: (watch: Watch) => Watch;
 }
 function wrap(kv: Kv, hooks: Hooks): Kv {
@@ -316,7 +318,7 @@ function wrap(kv: Kv, hooks: Hooks): Kv {
     get(target, property) {
       if (property === "range") {
         return async (...call: Parameters<Kv["range"]>) => {
-          await hooks.onRange?.(call[0]);
+          await hooks.onRange?.(...call);
           return target.range(...call);
         };
       }

@@ -293,7 +293,7 @@ export class RegistryView implements EngineView {
 
   async #list(): Promise<Revision> {
     const state = new ViewState(this.#keys, this.#log);
-    const options = { signal: this.#stop.signal };
+    const options = { signal: this.#stop.signal, uncounted: true };
     let { key } = this.#keys.all;
     let revision: Revision = 0;
     for (;;) {

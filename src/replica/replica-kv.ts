@@ -160,7 +160,7 @@ export class ReplicaKv implements Kv {
 
   async range(request: RangeRequest, options: ReadOptions = {}): Promise<RangeResponse> {
     await this.#readable("Range", options);
-    return this.#store.range(request);
+    return this.#store.range(request, options);
   }
 
   async txn(request: TxnRequest, options: ReadOptions = {}): Promise<TxnResponse> {

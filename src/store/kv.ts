@@ -57,7 +57,7 @@ export interface RangeResponse {
   readonly revision: Revision;
   readonly kvs: readonly KeyValue[];
   readonly more: boolean;
-  /** How many keys the range holds, whatever the limit. */
+  /** How many keys the range holds, whatever the limit; see {@link ReadOptions.uncounted}. */
   readonly count: number;
 }
 
@@ -146,6 +146,9 @@ export interface CallOptions {
 export interface ReadOptions extends CallOptions {
   /** Read this member's own state, which may be old, without asking anyone. Default: linearizable (thesis 6.4). */
   readonly serializable?: boolean;
+  /** Of a range with a limit: `count` may be less than what the range holds. For whoever reads page after page, and would have all that
+   *  is left walked through for each. A store that counts in any case may ignore it. */
+  readonly uncounted?: boolean;
 }
 
 export interface Kv {

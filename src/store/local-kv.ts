@@ -53,7 +53,7 @@ export class LocalKv implements Kv {
 
   async range(request: RangeRequest, options?: ReadOptions): Promise<RangeResponse> {
     this.#check(options);
-    return this.store.range(request);
+    return this.store.range(request, options);
   }
 
   async txn(request: TxnRequest, options?: ReadOptions): Promise<TxnResponse> {

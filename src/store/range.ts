@@ -1,7 +1,8 @@
 /**
  * Evaluates a range over the key index, with etcd's rules for limit, order, filters and count.
  *
- * - `count` is the number of keys in the range, whatever filters and limit leave of them.
+ * - `count` is the number of keys in the range, whatever filters and limit leave of them. Uncounted, the scan ends with the first key that
+ *   the limit leaves out, and `count` with it.
  * - Filters and order come before the limit; without them the scan copies no more than it returns.
  * - A target other than the key, named without an order, sorts ascending.
  *
@@ -34,7 +35,7 @@ export function compactedError(action: string, wanted: Revision, compactRevision
   return new KvError("compacted", message, compactRevision);
 }
 
-export function evaluateRange(request: RangeRequest, readable: Readable): RangeResponse {
+export function evaluateRange(request: RangeRequest, readable: Readable, uncounted = false): RangeResponse {
   const { index, revision } = readable;
   const at = request.revision ?? 0;
   if (at > 0) checkRevision(at, readable);
@@ -49,8 +50,12 @@ export function evaluateRange(request: RangeRequest, readable: Readable): RangeR
   for (const version of scan) {
     count++;
     if (request.countOnly || !filter(version)) continue;
-    if (found.length < keepMax) found.push(version);
-    else more = true;
+    if (found.length < keepMax) {
+      found.push(version);
+      continue;
+    }
+    more = true;
+    if (uncounted) break;
   }
   if (sorted && request.sort) found.sort(orderBy(request.sort.target, request.sort.descending ?? false));
   if (limit > 0 && found.length > limit) {

@@ -31,6 +31,7 @@ import {
   type LeaseId,
   type RangeRequest,
   type RangeResponse,
+  type ReadOptions,
   type Revision,
   type TxnRequest,
   type TxnResponse,
@@ -101,9 +102,9 @@ export class Store {
   }
 
   /** @throws KvError key-empty, future-revision, compacted. */
-  range(request: RangeRequest): RangeResponse {
+  range(request: RangeRequest, { uncounted }: Pick<ReadOptions, "uncounted"> = {}): RangeResponse {
     requireKey(request.key, "Range");
-    return evaluateRange(request, this);
+    return evaluateRange(request, this, uncounted);
   }
 
   /** A transaction that cannot write; see txnWrites(). */

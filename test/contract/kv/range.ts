@@ -88,6 +88,9 @@ export function rangeContract(open: () => Room): void {
     expect([three.kvs.length, three.more, three.count]).toEqual([3, false, 3]);
     const counted = await room.kv.range({ ...room.all(), countOnly: true, limit: 1 });
     expect([counted.kvs.length, counted.count]).toEqual([0, 3]);
+    const page = await room.kv.range({ ...room.all(), limit: 1 }, { uncounted: true });
+    expect([room.show(page.kvs), page.more]).toEqual(["a=v", true]);
+    expect((await room.kv.range({ ...room.all(), limit: 3 }, { uncounted: true })).more).toBe(false);
     const keys = await room.kv.range({ ...room.all(), keysOnly: true });
     expect(room.show(keys.kvs)).toBe("a= b= c=");
     expect(keys.kvs[0]?.version).toBe(1);
