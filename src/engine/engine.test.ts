@@ -81,6 +81,49 @@ describe("conflicts", () => {
   });
 });
 
+describe("a new engine", () => {
+  test("reads the units in slices, and decides nothing before it has read them all", async () => {
+    await world.join(1);
+    const names = Array.from({ length: 40 }, (_, index) => `u${10 + index}.service`);
+    for (const name of names) await world.launch(name);
+    await world.stopEngine();
+    await world.put("a.service", "Conflicts=u49.service");
+    const placed = world.log.length;
+    // Reading a unit takes 4 ms on it: three to a slice.
+    let spentMs = 0;
+    let slices = 0;
+    const now = () => {
+      spentMs += 4;
+      return world.clock.now() + spentMs;
+    };
+    const after = (delayMs: number, run: () => void) => {
+      if (delayMs === 0) slices += 1;
+      return world.clock.after(delayMs, run);
+    };
+    await world.startEngine(undefined, { now, after });
+    expect(slices).toBe(1);
+    await world.clock.advance(0);
+    expect(slices).toBeGreaterThan(10);
+    expect(world.log.slice(placed).filter((line) => line.startsWith("Placed"))).toEqual([]);
+    expect(world.where("a.service")).toBeNull();
+    expect(world.view.reasons("a.service")).toHaveLength(1);
+  });
+
+  test("that is stopped while it reads leaves everything as it was", async () => {
+    await world.stopEngine();
+    await world.join(1);
+    for (const name of ["a", "b", "c"]) await world.put(`${name}.service`, "");
+    let spentMs = 0;
+    const now = () => {
+      spentMs += 20;
+      return world.clock.now() + spentMs;
+    };
+    await world.startEngine(undefined, { now, after: (delayMs, run) => world.clock.after(delayMs, run) });
+    await world.stopEngine();
+    expect(["a", "b", "c"].map((name) => world.where(`${name}.service`))).toEqual([null, null, null]);
+  });
+});
+
 describe("MachineOf", () => {
   test("waits for its target, and follows it in the same transaction", async () => {
     await world.join(1, { a: "1" });

@@ -5,6 +5,8 @@
  * into decisions; those are written in one go behind the leadership key. Then the engine waits until the view shows them, and
  * plans what was marked meanwhile.
  * Invariants.
+ * - Nothing is planned while the model lacks units, and no machine counts as away. It is filled in slices: reading the files of 20,000 units
+ *   takes this process longer than its heartbeats may wait.
  * - At most one plan is being written, and none is made before the view has caught up with the last: so there are never two
  *   writes for one unit, and no decision rests on a state that the engine itself has changed.
  * - A refused decision changes nothing: the unit is taken from the view again and planned anew.
@@ -70,6 +72,8 @@ const WITNESSES_MAX = 2;
 const SWEEP_UNITS = 500;
 /** Other writers overtake a decision once or twice; who is refused so often plans from what he cannot see. */
 const STALE_TRIES_MAX = 16;
+/** What reading units into a new model may take of one turn of the event loop. */
+const FILL_SLICE_MS = 10;
 /** Pauses after a failed write. */
 const RETRY_MIN_MS = 50;
 const RETRY_MAX_MS = 2_000;
@@ -83,6 +87,8 @@ export class Engine {
   readonly #stop = new AbortController();
   #cluster = new Cluster();
   #sweep: Iterator<{ readonly name: string }> | null = null;
+  /** Units that the model lacks since it was made anew, by name. */
+  #unread: string[] = [];
   #wake = new AbortController();
   #unsubscribe: (() => void) | null = null;
   #running: Promise<void> | null = null;
@@ -136,6 +142,8 @@ export class Engine {
       await this.#recover(null);
       while (!signal.aborted) {
         this.#wake = new AbortController();
+        await this.#fill();
+        if (signal.aborted) break;
         this.#deaths.update(this.#cluster.missing());
         this.#fences.update(this.#cluster.unfenced());
         if (this.#cluster.isClean) await this.#idle();
@@ -169,6 +177,8 @@ export class Engine {
 
   async #round(): Promise<void> {
     const { clock } = this.#options;
+    await this.#fill();
+    if (this.#stop.signal.aborted) return;
     const beginMs = clock.now();
     const decisions = plan(this.#cluster);
     await this.#attempt(decisions, () => this.#write(decisions));
@@ -318,7 +328,19 @@ export class Engine {
     for (const id of view.scheduledMachines()) {
       for (const { name } of view.scheduled(id)) this.#reloadSchedule(id, name);
     }
-    for (const { name } of view.jobs()) this.#reload(name);
+    this.#unread = Array.from(view.jobs(), ({ name }) => name).reverse();
+  }
+
+  /** Reads the units that the model lacks, each as it is by then. */
+  async #fill(): Promise<void> {
+    const { clock } = this.#options;
+    const { signal } = this.#stop;
+    while (this.#unread.length > 0 && !signal.aborted) {
+      const endMs = clock.now() + FILL_SLICE_MS;
+      do this.#reload(this.#unread.pop() ?? "");
+      while (this.#unread.length > 0 && clock.now() < endMs);
+      if (this.#unread.length > 0) await pause(clock, 0, signal);
+    }
   }
 
   #reload(name: string): void {

@@ -11,6 +11,7 @@ import {
   type MachineProbe,
   type WitnessQuestion,
 } from "../../src/engine/index.ts";
+import type { Clock } from "../../src/lib/clock.ts";
 import { type Log, SILENT_LOG } from "../../src/lib/log.ts";
 import type { JobState } from "../../src/model/states.ts";
 import { becomeEngine, type EngineSession, type MachineSession } from "../../src/registry/index.ts";
@@ -62,14 +63,17 @@ export class EngineWorld extends RegistryWorld {
     await super.stop();
   }
   /** `wrap`: gets between the engine and its writes. */
-  async startEngine(wrap: (session: EngineSession) => EngineSession = (session) => session): Promise<void> {
+  async startEngine(
+    wrap: (session: EngineSession) => EngineSession = (session) => session,
+    clock: Clock = this.clock,
+  ): Promise<void> {
     const session = wrap(await becomeEngine(this.kv, this.keys, machineId(ENGINE_MACHINE), this.view));
     const note = (message: string) => this.log.push(message);
     const log: Log = { ...SILENT_LOG, info: note, notice: note, warning: note };
     this.engine = new Engine({
       view: this.view,
       session,
-      clock: this.clock,
+      clock,
       log,
       probe: this.probe,
       selfId: machineId(ENGINE_MACHINE),
