@@ -1,6 +1,6 @@
 /** The SQLite log: the LogStorage contract on real files, and what concerns the files themselves. */
 import { Database } from "bun:sqlite";
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +8,8 @@ import { logStorageContract } from "../../test/contract/log-storage.ts";
 import type { LogStorage } from "../driver/ports.ts";
 import type { Entry } from "../types.ts";
 import { HardStateReserve } from "./hard-state-reserve.ts";
+import { LogDatabase } from "./log-database.ts";
+import { DiskFailedError } from "./log-errors.ts";
 import { openSqliteLog } from "./sqlite-log.ts";
 
 const identity = { clusterId: "c1", nodeId: 7 };
@@ -186,6 +188,34 @@ describe("a snapshot's file", () => {
     rmSync(file);
     await expect((await log()).load()).rejects.toThrow("the file is missing");
   });
+
+  test.each([
+    ["reached the disk", true, "another state"],
+    ["did not reach it", false, "first chunksecond chunk"],
+  ])(
+    "whose name %s, though the disk reported a failure, is found by the next start",
+    async (_what, isWritten, found) => {
+      await saved();
+      const storage = await log();
+      const write = LogDatabase.prototype.nameSnapshot;
+      const failing = spyOn(LogDatabase.prototype, "nameSnapshot").mockImplementation(function (
+        this: LogDatabase,
+        ...args
+      ) {
+        if (isWritten) write.apply(this, args);
+        throw new DiskFailedError("Use the raft log", new Error("disk I/O error"));
+      });
+      const writer = await storage.createSnapshot({ index: 9, term: 1, membership });
+      await writer.write(new TextEncoder().encode("another state"));
+      await expect(writer.finish()).rejects.toBeInstanceOf(DiskFailedError);
+      failing.mockRestore();
+      // As the driver does with a snapshot that it could not finish, before the process ends.
+      await writer.abort();
+      await storage.close();
+      expect(await readAll()).toBe(found);
+      expect(readdirSync(directory).filter((name) => name.includes("snapshot"))).toHaveLength(1);
+    },
+  );
 
   test("is removed when a newer one counts, or nothing names it", async () => {
     const file = await saved();

@@ -263,7 +263,13 @@ class SqliteLog implements LogStorage {
     const { database } = this.#mustBeOpen();
     const old = this.#snapshotFile;
     const named = { meta: writer.meta, file: writer.file.name, size };
-    this.#condemningDamage(() => database.nameSnapshot(named, replacing));
+    try {
+      this.#condemningDamage(() => database.nameSnapshot(named, replacing));
+    } catch (error) {
+      // A commit that the disk failed may be there all the same: the file stays until the next start sees whether it is named.
+      if (!(error instanceof DiskFullError)) this.#ended(writer);
+      throw error;
+    }
     if (replacing !== null) this.#written(replacing);
     this.#snapshotIndex = writer.meta.index;
     this.#snapshotFile = writer.file.name;
