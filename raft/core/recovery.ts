@@ -22,7 +22,7 @@
  * rest comes from the leader. What stops: a majority of voters is damaged (nobody can say what was committed), or the member has no
  * others: then someone has to restore a copy.
  *
- * Not here. Finding damage and setting it aside (driver/damage.ts, adapters/); the barrier and the replies (leader.ts, replication.ts).
+ * Not here. Finding damage and setting it aside (driver/start-up.ts, driver/disk-check.ts, adapters/); the barrier and the replies (leader.ts, replication.ts).
  *
  * @module
  */
