@@ -155,7 +155,7 @@ export class Daemon {
     await this.raft.start();
     onStarted();
     this.handlers = replicaHandlers(this.kv);
-    observer.started();
+    observer.started(id);
     this.raft.onChange(() => this.#leadership.set(this.raft.role === "leader"));
     void this.view.start();
     this.#agent.start();

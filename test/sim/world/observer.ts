@@ -30,7 +30,10 @@ export interface ObserverOptions {
 
 const MACHINE = `${new Keys().prefix}machine/`;
 
-/** A unit that has been wanted here for so long is stopped by nobody: longer than any fault keeps an agent from hearing it. */
+/**
+ * A unit that has been wanted here for so long is stopped by nobody: longer than any fault keeps an agent from hearing it. One that was wanted
+ * here before the daemon's life began is unloaded by nobody in that life: what it reads of its schedule is no older than itself.
+ */
 const SETTLED_MS = 14_000;
 
 export class Observer {
@@ -44,6 +47,8 @@ export class Observer {
   /** Hash of the file that a host got last. */
   readonly #held = new Map<string, string>();
   readonly #options: ObserverOptions;
+  /** When each host's daemon came up last. */
+  readonly #beganMs = new Map<NodeId, number>();
   #lastIndex = 0;
   elections = 0;
   restores = 0;
@@ -112,13 +117,16 @@ export class Observer {
     // An older file gives way to the one that belongs there.
     if (scheduled.hash !== this.#held.get(held)) return;
     const sinceMs = this.#options.time.now() - scheduled.sinceMs;
-    if (sinceMs < SETTLED_MS) return;
+    const isInherited = verb === "unload" && scheduled.sinceMs < (this.#beganMs.get(id) ?? 0);
+    if (sinceMs < SETTLED_MS && !isInherited) return;
     this.fail(
       new Violation("workload", `host ${id}: ${verb} ${name}, which belongs there for ${Math.round(sinceMs)} ms`),
     );
   }
 
-  started(): void {
+  /** A daemon begins to act. */
+  started(id: NodeId): void {
+    this.#beganMs.set(id, this.#options.time.now());
     this.fences.disturbed(this.#options.time.now());
   }
 
