@@ -1,12 +1,12 @@
 import { afterEach, expect, test } from "bun:test";
 import type { NodeId } from "#raft";
-import { KvCluster, type KvClusterOptions, type Member } from "../../test/fakes/kv-cluster.ts";
+import { KvCluster, type KvClusterOptions, type Member, put, putOf } from "../../test/fakes/kv-cluster.ts";
 import type { CallHandler } from "../lib/calls.ts";
 import type { Log, LogFields } from "../lib/log.ts";
 import { decodeText, encodeText } from "../lib/text.ts";
 import { pause } from "../lib/wait.ts";
 import { digestText } from "../store/digest.ts";
-import { KvError, type TxnRequest } from "../store/kv.ts";
+import { KvError } from "../store/kv.ts";
 import { DIGEST_METHOD, STATE_METHOD } from "./consistency-codec.ts";
 import { REPLICA_DEFAULTS } from "./replica-kv.ts";
 
@@ -47,10 +47,6 @@ async function started(options: KvClusterOptions = {}): Promise<void> {
   await cluster.start();
 }
 
-function putOf(key: string, value: string): TxnRequest {
-  return { compare: [], success: [{ op: "put", key: encodeText(key), value: encodeText(value) }], failure: [] };
-}
-const put = (member: Member, key: string, value: string) => member.kv.txn(putOf(key, value));
 const errors = () => lines.filter(({ level }) => level === "error");
 const followers = () => [...cluster.members.values()].filter((member) => member !== cluster.theLeader());
 

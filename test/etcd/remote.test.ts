@@ -1,67 +1,23 @@
 /**
- * RemoteKv and a real etcd that is killed, paused, restarted, guarded by certificates or passwords, or full.
+ * RemoteKv and a real etcd that is killed, paused, restarted, asked for much, or full.
  *
- * What the port promises of a healthy one: test/contract/kv-remote.test.ts. What only a broken server does: src/remote.
+ * What the port promises of a healthy one: test/contract/kv-remote.test.ts. What only a broken server does: src/remote. Several etcds:
+ * several.test.ts; one that asks who calls: guarded.test.ts.
  */
-import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { SILENT_LOG } from "../../src/lib/log.ts";
+import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { encodeText } from "../../src/lib/text.ts";
-import { systemClock } from "../../src/platform/clock.ts";
-import { Keys, RegistryView } from "../../src/registry/index.ts";
-import { openRemoteKv, type RemoteKv, type RemoteKvOptions } from "../../src/remote/index.ts";
-import { KvError, type Op, prefixEnd } from "../../src/store/kv.ts";
+import { type Op, prefixEnd } from "../../src/store/kv.ts";
 import { expectRefused, takeBatches } from "../contract/kv/room.ts";
 import { put } from "../fakes/remote-world.ts";
-import { certificates } from "./certificates.ts";
-import { type EtcdOptions, EtcdServer, HAVE_ETCD } from "./etcd-server.ts";
+import { codeOf, endAll, etcd, KEY, open, when } from "./connections.ts";
+import { type EtcdServer, HAVE_ETCD } from "./etcd-server.ts";
 
 setDefaultTimeout(60_000);
-const KEY = { key: encodeText("a") };
+afterEach(endAll);
 const prefix = (text: string) => ({ key: encodeText(text), end: prefixEnd(encodeText(text)) });
 
-const ends: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end();
-});
-async function etcd(options?: EtcdOptions): Promise<EtcdServer> {
-  const server = await EtcdServer.start(options);
-  ends.push(() => server.remove());
-  return server;
-}
-async function open(servers: readonly EtcdServer[], options: Partial<RemoteKvOptions> = {}): Promise<RemoteKv> {
-  const kv = await openRemoteKv({
-    servers: servers.map(({ url }) => url),
-    requestTimeoutMs: 2_000,
-    clock: systemClock,
-    log: SILENT_LOG,
-    ...options,
-  });
-  ends.push(() => kv.close());
-  return kv;
-}
-/** Resolves when the state fits. */
-function when(kv: RemoteKv, fits: () => boolean): Promise<void> {
-  return new Promise((resolve) => {
-    const look = () => {
-      if (!fits()) return;
-      stop();
-      resolve();
-    };
-    const stop = kv.onChange(look);
-    look();
-  });
-}
-const codeOf = (call: Promise<unknown>) =>
-  call.then(
-    () => "done",
-    (error: unknown) => (error as KvError).code,
-  );
-
-async function isLeader(server: EtcdServer): Promise<boolean> {
-  const [answer] = JSON.parse(await server.ctl("endpoint", "status", "--write-out=json"));
-  return answer.Status.leader === answer.Status.header.member_id;
+async function metrics(server: EtcdServer): Promise<string> {
+  return (await fetch(`${server.url}/metrics`)).text();
 }
 
 describe.skipIf(!HAVE_ETCD)("a real etcd", () => {
@@ -257,146 +213,5 @@ describe.skipIf(!HAVE_ETCD)("a real etcd", () => {
     for (let i = 0; i < 200 && code === "done"; i++) code = await codeOf(kv.txn(put(`k/${i}`, value)));
     expect(code).toBe("no-space");
     expect((await kv.range({ key: encodeText("k/0") })).count).toBe(1);
-  });
-});
-
-async function metrics(server: EtcdServer): Promise<string> {
-  return (await fetch(`${server.url}/metrics`)).text();
-}
-
-describe.skipIf(!HAVE_ETCD)("several etcds", () => {
-  test("the next one is taken when one is killed, or only silent", async () => {
-    const servers = await EtcdServer.startCluster(3);
-    ends.push(async () => void (await Promise.all(servers.map((server) => server.remove()))));
-    const kv = await open(servers);
-    await when(kv, () => kv.state.connected);
-    await kv.txn(put("a"));
-    const first = servers.find(({ url }) => url === kv.state.server);
-    await first?.kill();
-    const beganMs = performance.now();
-    while ((await codeOf(kv.txn(put("a", "2")))) !== "done") await Bun.sleep(20);
-    expect(performance.now() - beganMs).toBeLessThan(10_000);
-    await first?.up();
-    const second = servers.find(({ url }) => url === kv.state.server);
-    expect(second).not.toBe(first);
-    second?.pause();
-    const lease = await kv.leaseGrant({ ttlMs: 5_000 }, { timeoutMs: 500 }).catch((error: unknown) => error);
-    expect(lease).toBeInstanceOf(KvError);
-    await when(kv, () => kv.state.server !== second?.url && kv.state.connected);
-    while ((await codeOf(kv.txn(put("a", "3")))) !== "done") await Bun.sleep(20);
-    second?.resume();
-  });
-
-  test("the leader is killed: who has time reads on through the election, and no write is turned away", async () => {
-    // An election takes up to a second then, and several when two candidates split its votes: etcd's luck is not what is tested.
-    const patient = { timeoutMs: 20_000 };
-    const servers = await EtcdServer.startCluster(3, { flags: ["--election-timeout=500", "--heartbeat-interval=50"] });
-    ends.push(async () => void (await Promise.all(servers.map((server) => server.remove()))));
-    const leads = await Promise.all(servers.map(isLeader));
-    const leader = servers[leads.indexOf(true)];
-    const kv = await open(
-      servers.filter((server) => server !== leader),
-      { requestTimeoutMs: 250 },
-    );
-    // As the API reads.
-    const view = new RegistryView({ kv, keys: new Keys(), clock: systemClock, log: SILENT_LOG });
-    ends.push(() => view.stop());
-    await view.start();
-    await leader?.kill();
-    const calls: Promise<string>[] = [];
-    for (let i = 0; i < 10; i++) {
-      calls.push(codeOf(view.sync(patient)));
-      calls.push(codeOf(kv.txn(put(`b${i}`), patient)).then((code) => code.replace("unknown-fate", "done")));
-      await Bun.sleep(100);
-    }
-    expect(new Set(await Promise.all(calls))).toEqual(new Set(["done"]));
-  });
-
-  test("a member that lost its majority says so: watches end, and it is not taken again before it has a leader", async () => {
-    const servers = await EtcdServer.startCluster(3);
-    ends.push(async () => void (await Promise.all(servers.map((server) => server.remove()))));
-    const [left, ...others] = servers as [EtcdServer, ...EtcdServer[]];
-    const kv = await open([left], { requestTimeoutMs: 1_000 });
-    await kv.txn(put("a"));
-    const watch = kv.watch(KEY);
-    await watch.ready;
-    await Promise.all(others.map((server) => server.kill()));
-    await expectRefused(watch[Symbol.asyncIterator]().next(), "unavailable");
-    await when(kv, () => kv.state.reason?.includes("it has no leader") ?? false);
-    const refusal = await expectRefused(kv.txn(put("a", "2")), "unavailable");
-    expect(refusal.message).toContain("it has no leader: its cluster has no quorum, or is electing");
-    await Promise.all(others.map((server) => server.up()));
-    await when(kv, () => kv.state.connected);
-    while ((await codeOf(kv.txn(put("a", "3")))) !== "done") await Bun.sleep(20);
-  });
-});
-
-describe.skipIf(!HAVE_ETCD)("guarded", () => {
-  let directory = "";
-  afterAll(() => rm(directory || "/nonexistent", { recursive: true, force: true }));
-
-  test("TLS with an authority of one's own and a client certificate; each thing that is wrong is named", async () => {
-    directory = await mkdtemp(`${tmpdir()}/flt-etcd-tls-`);
-    const file = (name: string) => `${directory}/${name}`;
-    await certificates(directory);
-    const server = await etcd({ tls: { ca: file("ca.crt"), cert: file("server.crt"), key: file("server.key") } });
-    const read = (name: string) => Bun.file(file(name)).text();
-    const [ca, cert, key] = (await Promise.all(["ca.crt", "client.crt", "client.key"].map(read))) as [
-      string,
-      string,
-      string,
-    ];
-    const kv = await open([server], { tls: { ca, cert, key } });
-    await kv.txn(put("a"));
-    const watch = kv.watch({ ...KEY, startRevision: 1 });
-    expect((await takeBatches(watch, 1)).length).toBe(1);
-    const stranger = await open([server], { tls: { cert, key }, requestTimeoutMs: 500 });
-    expect((await expectRefused(stranger.range(KEY), "unavailable")).message).toMatch(/certificate|issuer/i);
-    const nobody = await open([server], { tls: { ca }, requestTimeoutMs: 500 });
-    await expectRefused(nobody.range(KEY), "unavailable");
-    const elsewhere = await open([], {
-      tls: { ca, cert, key },
-      requestTimeoutMs: 500,
-      servers: [`https://127.0.0.2:${server.port}`],
-    });
-    await expectRefused(elsewhere.range(KEY), "unavailable");
-  });
-
-  test("user and password: also after etcd forgot the token, and with a role that may not do everything", async () => {
-    const server = await etcd();
-    const root = ["--user=root:r00t"];
-    await server.ctl("user", "add", "root:r00t");
-    await server.ctl("user", "add", "flt:pass:word");
-    await server.ctl("role", "add", "flt");
-    await server.ctl("role", "grant-permission", "flt", "--prefix=true", "readwrite", "/flt/");
-    await server
-      .ctl("user", "grant-role", "root", "root")
-      .catch(() => server.ctl("role", "add", "root").then(() => server.ctl("user", "grant-role", "root", "root")));
-    await server.ctl("user", "grant-role", "flt", "flt");
-    await server.ctl("auth", "enable");
-    const kv = await open([server], { username: "flt", password: "pass:word" });
-    await kv.txn(put("/flt/a"));
-    const watch = kv.watch(prefix("/flt/"));
-    await watch.ready;
-    const compare = [{ key: encodeText("/flt/a"), target: "version", result: ">", value: 0 } as const];
-    expect((await kv.txn({ compare, success: [], failure: [] })).succeeded).toBe(true);
-    expect((await expectRefused(kv.txn(put("/other")), "unavailable")).message).toBe(
-      "Transaction failed: etcd says: permission denied",
-    );
-    await expectRefused(kv.watch(prefix("/other")).ready, "unavailable");
-    // Tokens live in its memory.
-    await server.stop();
-    await server.up();
-    await when(kv, () => kv.state.connected);
-    await kv.txn(put("/flt/a", "2"));
-    // A change of roles makes tokens of before stale.
-    await server.ctl(...root, "role", "grant-permission", "flt", "--prefix=true", "read", "/more/");
-    await kv.txn(put("/flt/a", "3"));
-    await kv.watch(prefix("/more/")).ready;
-    const wrong = await open([server], { username: "flt", password: "other", requestTimeoutMs: 500 });
-    const refusal = await expectRefused(wrong.range({ key: encodeText("/flt/a") }), "unavailable");
-    expect(refusal.message).toContain("authentication failed, invalid user ID or password");
-    const without = await open([server], { requestTimeoutMs: 500 });
-    await expectRefused(without.range({ key: encodeText("/flt/a") }), "unavailable");
   });
 });

@@ -9,9 +9,11 @@
 import { type NodeId, RaftNode } from "#raft";
 import { CallError, type CallHandler, type CallOptions, type Calls } from "../../src/lib/calls.ts";
 import { type Log, SILENT_LOG } from "../../src/lib/log.ts";
+import { decodeText, encodeText } from "../../src/lib/text.ts";
 import { pause, within } from "../../src/lib/wait.ts";
 import { type ReplicaConfig, ReplicaKv, replicaHandlers, StoreMachine } from "../../src/replica/index.ts";
 import { LEADER_METHOD } from "../../src/replica/leader-route.ts";
+import type { CallOptions as KvCallOptions, TxnRequest, TxnResponse } from "../../src/store/kv.ts";
 import { MemoryDisk } from "./memory-disk.ts";
 import { RaftNetwork } from "./raft-network.ts";
 import { RunningClock } from "./running-clock.ts";
@@ -256,4 +258,18 @@ export class KvCluster {
 
 function linkOf(a: NodeId, b: NodeId): string {
   return a < b ? `${a}-${b}` : `${b}-${a}`;
+}
+
+/** What writes one key. */
+export function putOf(key: string, value: string): TxnRequest {
+  return { compare: [], success: [{ op: "put", key: encodeText(key), value: encodeText(value) }], failure: [] };
+}
+
+export async function put(member: Member, key: string, value: string, options?: KvCallOptions): Promise<TxnResponse> {
+  return member.kv.txn(putOf(key, value), options);
+}
+
+export async function get(member: Member, key: string, serializable = false): Promise<string | undefined> {
+  const kv = (await member.kv.range({ key: encodeText(key) }, { serializable })).kvs[0];
+  return kv && decodeText(kv.value);
 }
