@@ -14,8 +14,8 @@
 import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import type { Clock } from "../lib/clock.ts";
 import { type CallOptions, KvError, MAX_REQUEST_BYTES } from "../store/kv.ts";
-import { cancelledError, closedError, isLeaderless, isPassing, toKvError } from "./errors.ts";
-import { GrpcError, Status } from "./grpc/status.ts";
+import { cancelledError, closedError, isLeaderless, isOverdue, isPassing, toKvError } from "./errors.ts";
+import { GrpcError } from "./grpc/status.ts";
 import { isStaleToken, type Login } from "./login.ts";
 import { ask, encodeRequest, type Method } from "./rpc.ts";
 import type { Servers } from "./servers.ts";
@@ -39,7 +39,7 @@ export interface CallerOptions {
 
 type Metadata = Readonly<Record<string, string>>;
 
-/** So that a server that turns every call away does not keep us busy until the deadline. Silence takes its time: it does not count. */
+/** So that a server that turns every call away does not keep us busy until the deadline. One that took its time does not count. */
 const TRIES_MAX = 5;
 /** A server without a leader says so at once instead of letting the call wait for one. */
 const HAS_LEADER = { hasleader: "true" };
@@ -92,18 +92,21 @@ export class Caller {
       if (this.#isClosed) throw closedError(call.action);
       if (options.signal?.aborted) throw cancelledError(call.action);
       let session: Session | undefined;
+      let patienceMs = 0;
+      let askedAtMs = 0;
       const metadata = () => this.metadata(call.serializable);
       try {
         session = await servers.acquire({ timeoutMs: deadlineMs - clock.now(), signal: options.signal });
-        return await this.#withToken(session, metadata, (token) =>
-          work(session as Session, this.#patienceMs(call, deadlineMs), token),
-        );
+        patienceMs = this.#patienceMs(call, deadlineMs);
+        askedAtMs = clock.now();
+        return await this.#withToken(session, metadata, (token) => work(session as Session, patienceMs, token));
       } catch (error) {
         if (!(error instanceof GrpcError)) throw error;
         if (session !== undefined && isLeaderless(error)) servers.distrust(session, error.message);
         const isWorthIt = session !== undefined && tries < TRIES_MAX && deadlineMs > clock.now();
         if (isWorthIt && mayRepeat(call, error) && !options.signal?.aborted) {
-          if (!isSilence(error)) tries++;
+          const tookItsTime = clock.now() - askedAtMs >= patienceMs / 2;
+          if (!isOverdue(error) || !tookItsTime) tries++;
           continue;
         }
         throw this.#kvError(call, error, options);
@@ -142,10 +145,6 @@ export class Caller {
     if (this.#isClosed) return closedError(call.action);
     return toKvError(call.action, error, call.writes);
   }
-}
-
-function isSilence({ status, fate }: GrpcError): boolean {
-  return status === Status.deadlineExceeded && fate === "no-answer";
 }
 
 function mayRepeat({ writes }: Call, error: GrpcError): boolean {

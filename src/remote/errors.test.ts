@@ -77,6 +77,7 @@ test("only the server's own word makes it leaderless; reads outlive that, a chan
   expect(say("answered", "etcdserver: request timed out")).toEqual([false, true]);
   expect(say("no-answer", "no answer within 5 ms", Status.deadlineExceeded)).toEqual([false, true]);
   expect(say("answered", "context deadline exceeded", Status.deadlineExceeded)).toEqual([false, true]);
+  expect(say("answered", "context deadline exceeded", Status.unknown)).toEqual([false, true]);
   expect(say("no-answer", "the answer cannot be read", Status.internal)).toEqual([false, false]);
   expect(say("not-sent", "whatever", Status.internal)).toEqual([false, true]);
 });

@@ -53,15 +53,22 @@ const NO_LEADER = "etcdserver: no leader";
 const LEADER_CHANGED = "etcdserver: leader changed";
 /** What a read hears that waited for a leader which is gone; for a write it means nothing so certain. */
 const TIMED_OUT = "etcdserver: request timed out";
+/** Go's words for it, which etcd sends without gRPC's status where the time ends inside of it. */
+const DEADLINE_EXCEEDED = "context deadline exceeded";
 
 /** The member says that it cannot do what needs a leader: another may. It did not look at the request, so that goes for a write, too. */
 export function isLeaderless({ fate, message }: GrpcError): boolean {
   return fate === "answered" && message === NO_LEADER;
 }
 
+/** The time that the call was given is over, by our clock or by the server's, which is told of it and now and then comes first. */
+export function isOverdue({ status, fate, message }: GrpcError): boolean {
+  return status === Status.deadlineExceeded || (fate === "answered" && message === DEADLINE_EXCEEDED);
+}
+
 /** Whether a read may get its answer when it is asked again, here or elsewhere. */
 export function isPassing(error: GrpcError): boolean {
-  if (error.status === Status.deadlineExceeded) return true;
+  if (isOverdue(error)) return true;
   if (error.fate === "answered") return isLeaderless(error) || [LEADER_CHANGED, TIMED_OUT].includes(error.message);
   return error.fate === "not-sent" || error.status === Status.unavailable;
 }

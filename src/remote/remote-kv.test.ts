@@ -230,6 +230,35 @@ describe("reads", () => {
     expect(server.asked.Range).toBe(8);
   });
 
+  test.each([
+    [Status.deadlineExceeded, "gRPC's own"],
+    [Status.unknown, "Go's words alone"],
+  ])("whose end the server sees first (status %d, %s) are asked anew just so", async (status) => {
+    const { server, clock, open } = await world();
+    const overdue: (() => void)[] = [];
+    server.on(range, (exchange) => {
+      if (server.asked.Range === 8) {
+        exchange.onMessage = () => exchange.end(0, "", { header: server.header(8), count: 1n });
+      } else overdue.push(() => exchange.end(status, "context deadline exceeded"));
+    });
+    const kv = await open();
+    const read = kv.range(KEY, { timeoutMs: 7.5 * TIMEOUT_MS });
+    for (let tries = 1; tries < 8; tries++) {
+      await until("it is asked", () => server.asked.Range === tries && overdue.length === 1);
+      await clock.advance(TIMEOUT_MS - 1);
+      overdue.pop()?.();
+    }
+    expect((await read).revision).toBe(8);
+  });
+
+  test("that a server calls overdue at once are not asked for ever", async () => {
+    const { server, open } = await world();
+    server.on(range, (exchange) => exchange.end(Status.deadlineExceeded, "context deadline exceeded"));
+    const kv = await open();
+    await expectRefused(kv.range(KEY, { timeoutMs: 7.5 * TIMEOUT_MS }), "unavailable");
+    expect(server.asked.Range).toBe(5);
+  });
+
   test("leave a server that has no leader, unless they are serializable", async () => {
     const { servers, clock, open } = await world(2);
     const [first, second] = servers;
