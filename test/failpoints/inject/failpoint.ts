@@ -50,8 +50,10 @@ export function pass(name: string, failed: (failure: Failure) => Error = systemE
   else throw failed(order.action);
 }
 
-export function isArmed(name: string): boolean {
-  return orders.has(name);
+/** The next pass is the one at which it acts: what a write leaves behind there is left at that one only. */
+export function isDue(name: string): boolean {
+  const order = orders.get(name);
+  return order !== undefined && (order.pass === 0 || order.passed + 1 === order.pass);
 }
 
 export function systemError(code: Failure): Error {

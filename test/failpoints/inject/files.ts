@@ -5,7 +5,7 @@
  */
 import * as plain from "node:fs";
 import { type FileHandle, open as openPlain, unlink as unlinkPlain } from "node:fs/promises";
-import { isArmed, pass } from "./failpoint.ts";
+import { isDue, pass } from "./failpoint.ts";
 
 export {
   chmodSync,
@@ -40,7 +40,7 @@ export async function open(path: string, flags: string, mode?: number): Promise<
   Object.assign(file, {
     async write(bytes: Uint8Array, offset: number, length: number) {
       pass("slice.write");
-      if (isArmed("slice.torn")) await write(bytes, offset, half(length));
+      if (isDue("slice.torn")) await write(bytes, offset, half(length));
       pass("slice.torn");
       const written = await write(bytes, offset, length);
       pass("slice.written");
@@ -99,14 +99,14 @@ const NOTE_AT = 8192;
 export function writeSync(file: number, bytes: Uint8Array, offset: number, length: number, at: number): number {
   if (at >= NOTE_AT) return writeNote(file, bytes, offset, length, at);
   pass("reserve.write");
-  if (isArmed("reserve.torn")) plain.writeSync(file, bytes, offset, half(length), at);
+  if (isDue("reserve.torn")) plain.writeSync(file, bytes, offset, half(length), at);
   pass("reserve.torn");
   return plain.writeSync(file, bytes, offset, length, at);
 }
 
 function writeNote(file: number, bytes: Uint8Array, offset: number, length: number, at: number): number {
   pass("note.write");
-  if (isArmed("note.torn")) plain.writeSync(file, bytes, offset, half(length), at);
+  if (isDue("note.torn")) plain.writeSync(file, bytes, offset, half(length), at);
   pass("note.torn");
   const written = plain.writeSync(file, bytes, offset, length, at);
   pass("note.written");
