@@ -193,6 +193,34 @@ describe("a log that lost its files", () => {
   });
 });
 
+describe("what is behind the damage in a write-ahead file", () => {
+  const DAMAGED_AT = [
+    ["its first frame", () => 32 + 24 + 100],
+    ["its middle", (size: number) => size >> 1],
+  ] as const;
+  for (const [where, at] of DAMAGED_AT) {
+    test(`is still there after a start that was refused, and set aside by recover(): ${where}`, async () => {
+      await write(await open());
+      const folder = join(directory, "copy");
+      mkdirSync(folder);
+      copyTo(folder);
+      const file = join(folder, "raft.db-wal");
+      const bytes = readFileSync(file);
+      const place = at(bytes.length);
+      bytes[place] = (bytes[place] ?? 0) ^ 1;
+      writeFileSync(file, bytes);
+      for (let starts = 0; starts < 2; starts++) {
+        const storage = await open(join(folder, "raft.db"));
+        await expect(storage.load()).rejects.toBeInstanceOf(CorruptLogError);
+        await storage.close();
+        expect(readFileSync(file).equals(bytes), `start ${starts}`).toBe(true);
+      }
+      const { setAside } = await (await open(join(folder, "raft.db"))).recover();
+      expect(readFileSync(join(setAside, "raft.db-wal")).equals(bytes)).toBe(true);
+    });
+  }
+});
+
 test("a log that lost its end is known by its note also after an election on a full disk, whose commit index is not believed", async () => {
   const first = await open();
   await first.append({ hardState: { term: 2, vote: 9, commit: 5 }, entries: run(1, 10, 2), mustSync: true });

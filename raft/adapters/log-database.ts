@@ -16,7 +16,7 @@
  *
  * @module
  */
-import { Database, SQLiteError, type Statement } from "bun:sqlite";
+import { constants, Database, SQLiteError, type Statement } from "bun:sqlite";
 import { chmodSync, closeSync, openSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import { ByteReader, ByteWriter, CodecError } from "../driver/bytes.ts";
@@ -55,6 +55,14 @@ export interface NamedSnapshot {
   readonly size: FileSize;
 }
 
+export interface LogDatabaseOptions {
+  readonly path: string;
+  readonly identity: LogIdentity;
+  /** Where there is nothing, a new log begins; otherwise that is damage: SQLite reads a write-ahead file of which it believes nothing as none. */
+  readonly mayBeNew: boolean;
+  readonly maxPages?: number | undefined;
+}
+
 export class LogDatabase {
   readonly #database: Database;
   readonly #insert: Statement;
@@ -64,16 +72,18 @@ export class LogDatabase {
   #recovery: number | undefined;
 
   /** @throws CorruptLogError when what names the log is damaged, or is no database. */
-  constructor(path: string, identity: LogIdentity, maxPages?: number) {
+  constructor({ path, identity, mayBeNew, maxPages }: LogDatabaseOptions) {
     this.#database = openDatabase(path);
     try {
       this.#identity = identity;
       this.#recovery = translated(() => {
-        this.#createIfNew();
+        this.#createIfNew(mayBeNew);
         return checkMeta(this.#database, path, identity);
       });
+      // Not before: a log that cannot be read keeps all of its write-ahead file.
+      translated(() => this.#database.run(`PRAGMA journal_size_limit = ${WAL_KEEP_BYTES}`));
     } catch (error) {
-      this.#database.close();
+      this.#closeUnfolded();
       throw error;
     }
     if (maxPages !== undefined) this.#database.run(`PRAGMA max_page_count = ${maxPages}`);
@@ -180,15 +190,29 @@ export class LogDatabase {
     this.#database.close();
   }
 
+  /** Leaves the write-ahead file as it is, which a close folds in and removes: behind what SQLite believes of it there may be much that somebody
+   *  who has no other copy can still read. */
+  closeDamaged(): void {
+    this.#database.run("PRAGMA journal_size_limit = -1");
+    this.#closeUnfolded();
+  }
+
+  #closeUnfolded(): void {
+    this.#database.fileControl(constants.SQLITE_FCNTL_PERSIST_WAL, 1);
+    this.#database.close();
+  }
+
   #writeState(state: LogState): void {
     const { term, vote, commit, recovery } = state.hardState;
     if (recovery !== this.#recovery) writeMeta(this.#database, this.#identity, recovery);
     this.#saveState.run(term, vote, commit, state.lastIndex, state.lastTerm, stateCrc(state));
   }
 
-  #createIfNew(): void {
+  #createIfNew(mayBeNew: boolean): void {
     this.#database.run("BEGIN IMMEDIATE");
     if (this.#database.query("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").get() === null) {
+      if (!mayBeNew)
+        throw new CorruptLogError("Read the raft log: what was written last is missing: nothing is left of it");
       this.#database.run(SCHEMA);
       writeMeta(this.#database, this.#identity, undefined);
     }
@@ -226,7 +250,6 @@ function openDatabase(path: string): Database {
       database.run("PRAGMA locking_mode = EXCLUSIVE");
       database.run("PRAGMA journal_mode = WAL");
       database.run("PRAGMA synchronous = FULL");
-      database.run(`PRAGMA journal_size_limit = ${WAL_KEEP_BYTES}`);
       return database;
     });
   } catch (error) {

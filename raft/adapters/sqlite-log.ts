@@ -114,7 +114,7 @@ class SqliteLog implements LogStorage {
     const lastIndex = lastIndexOf(found);
     const lastTerm = found.entries.at(-1)?.term ?? found.snapshot?.meta.term ?? 0;
     const state: LogState = { hardState: { ...found.hardState, recovery }, lastIndex, lastTerm };
-    const making = new LogDatabase(makingPath(this.#path), this.#identity, this.#maxPages);
+    const making = this.#database(makingPath(this.#path));
     try {
       making.append(state, found.entries, 0);
       if (found.snapshot !== null) making.nameSnapshot(found.snapshot, null);
@@ -207,8 +207,14 @@ class SqliteLog implements LogStorage {
     this.#closeFiles();
   }
 
+  #database(path: string): LogDatabase {
+    // The reserve is made once the database is there.
+    const mayBeNew = !existsSync(`${path}.reserve`);
+    return new LogDatabase({ path, identity: this.#identity, mayBeNew, maxPages: this.#maxPages });
+  }
+
   #open(): void {
-    const database = new LogDatabase(this.#path, this.#identity, this.#maxPages);
+    const database = this.#database(this.#path);
     try {
       this.#files = { database, reserve: new HardStateReserve(`${this.#path}.reserve`) };
     } catch (error) {
@@ -235,7 +241,8 @@ class SqliteLog implements LogStorage {
 
   #closeFiles(): void {
     this.#files?.reserve.close();
-    this.#files?.database.close();
+    if (this.#damage === null) this.#files?.database.close();
+    else this.#files?.database.closeDamaged();
     this.#files = null;
   }
 

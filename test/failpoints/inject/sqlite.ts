@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { Database as Plain, SQLiteError, type Statement } from "bun:sqlite";
+import { constants, Database as Plain, SQLiteError, type Statement } from "bun:sqlite";
 import { entryKindNumber } from "../../../raft/driver/codec.ts";
 import { type Failure, pass } from "./failpoint.ts";
 
-export { SQLiteError, type Statement };
+export { constants, SQLiteError, type Statement };
 
 /** How SQLite reports what the system said; the code is all that the adapter looks at. */
 const REPORTED: Readonly<Record<Failure, readonly [code: string, message: string]>> = {
