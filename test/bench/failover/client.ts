@@ -1,6 +1,6 @@
 /**
- * The client of the failover benchmark: writes small values through the members that it is told, over HTTP with connections that are
- * kept open, and prints what became of each write.
+ * The client of the benchmarks that lose or load a member: writes small values through the members that it is told, over HTTP with
+ * connections that are kept open, and prints what became of each write.
  *
  * Idea. The same for both systems: one key put a request, flt's as an edit of metadata, etcd's through its JSON gateway. A write begins
  * every EVERY_MS at each member whatever becomes of the earlier ones: so the first acknowledged one tells when the members take writes
@@ -15,9 +15,11 @@ import { createInterface } from "node:readline";
 import { nowMs } from "../frame.ts";
 
 export interface ClientOptions {
-  readonly flavour: "flt" | "etcd";
+  readonly flavour: "flt" | "etcd" | "pulse";
   /** Base URL of each member by its host's name. */
   readonly members: Readonly<Record<string, string>>;
+  /** Default: two members at this pace for as long as a write may take stay below the 256 requests that fetch keeps in flight. */
+  readonly everyMs?: number;
 }
 
 /** One write that settled. Moments in milliseconds of CLOCK_MONOTONIC. */
@@ -29,7 +31,6 @@ export interface Settled {
   readonly failure: string | null;
 }
 
-/** Two members at this pace for as long as a write may take stay below the 256 requests that fetch keeps in flight. */
 const EVERY_MS = 25;
 /** Longer than the outages that are expected. */
 export const WRITE_TIMEOUT_MS = 2_000;
@@ -39,6 +40,7 @@ const KEYS = 400;
 const NOBODY = "f".repeat(32);
 
 function requestOf(flavour: ClientOptions["flavour"], key: string, value: string): { path: string; init: RequestInit } {
+  if (flavour === "pulse") return { path: "/flt/v1/version", init: {} };
   if (flavour === "flt") {
     const edit = [{ op: "add", path: `/${NOBODY}/metadata/${key}`, value }];
     return { path: "/fleet/v1/machines", init: { method: "PATCH", body: JSON.stringify(edit) } };
@@ -70,7 +72,7 @@ if (import.meta.main) {
   const beat = setInterval(() => {
     for (const via of members) void write(options, via, sequence);
     sequence += 1;
-  }, EVERY_MS);
+  }, options.everyMs ?? EVERY_MS);
   for await (const line of createInterface({ input: process.stdin })) {
     members = (JSON.parse(line) as { readonly via: readonly string[] }).via;
   }

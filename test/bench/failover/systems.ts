@@ -25,7 +25,7 @@ export interface System {
   handOverMs(host: Host): Promise<number | null>;
 }
 
-const FLT_API_PORT = 4002;
+export const FLT_API_PORT = 4002;
 const CLIENT_PORT = 12_379;
 const PEER_PORT = 12_380;
 const SETTLED_MS = 30_000;
@@ -44,7 +44,7 @@ export function fltConfigOf(hosts: number): Record<string, Record<string, string
   );
 }
 
-function urls(cluster: Cluster, port: number): Record<string, string> {
+export function urls(cluster: Cluster, port: number): Record<string, string> {
   return Object.fromEntries(cluster.hosts.map((host) => [host.name, `http://${host.address}:${port}`]));
 }
 
