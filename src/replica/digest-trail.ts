@@ -11,11 +11,14 @@ import type { Digest } from "../store/digest.ts";
 
 /** Under a thousand writes a second a member may be four seconds behind another one. 16 bytes each. */
 const ENTRIES = 4_096;
+/** Of those that were asked for: a round takes as long as a silent member lets it wait, and its index must be known at its end. */
+const ASKED_MAX = 16;
 
 export class DigestTrail {
   readonly #indexes = new Float64Array(ENTRIES);
   readonly #words = new Uint32Array(2 * ENTRIES);
   #next = 0;
+  readonly #asked = new Map<LogIndex, Digest>();
 
   record(index: LogIndex, { high, low }: Digest): void {
     const at = this.#next;
@@ -25,8 +28,17 @@ export class DigestTrail {
     this.#words[2 * at + 1] = low;
   }
 
-  /** undefined: no command has this index, or it was too long ago. */
+  /** undefined: no command has this index, or it was too long ago and nobody asked in time. */
   at(index: LogIndex): Digest | undefined {
+    const found = this.#asked.get(index) ?? this.#find(index);
+    if (found === undefined || this.#asked.has(index)) return found;
+    const [oldest] = this.#asked.keys();
+    if (oldest !== undefined && this.#asked.size >= ASKED_MAX) this.#asked.delete(oldest);
+    this.#asked.set(index, found);
+    return found;
+  }
+
+  #find(index: LogIndex): Digest | undefined {
     // Indexes rise along the ring, from its oldest place on.
     let low = 0;
     let high = ENTRIES;
@@ -44,6 +56,7 @@ export class DigestTrail {
   clear(): void {
     this.#indexes.fill(0);
     this.#next = 0;
+    this.#asked.clear();
   }
 
   /** From the oldest on; 0 where nothing was recorded yet. */

@@ -121,6 +121,27 @@ test(
   BUSY_MS,
 );
 
+test(
+  "thousands of writes a second and a member that lets the others wait keep nobody from being compared",
+  async () => {
+    await started({ config: { ...NO_SCRUB, hashCheckMs: 4_000 } });
+    const [victim, silent] = followers() as [Member, Member];
+    const leader = cluster.theLeader();
+    cluster.isolate(silent.id);
+    misapply(victim, "k");
+    await put(leader, "k", "right");
+    const end = cluster.clock.now() + 8_000;
+    let writes = 0;
+    while (leader.kv.health.check.alarm === null && cluster.clock.now() < end) {
+      await Promise.all(Array.from({ length: 100 }, (_, i) => put(leader, `k${i}`, `${++writes}`)));
+      await cluster.advance(40);
+    }
+    expect(writes).toBeGreaterThan(4_096);
+    expect(leader.kv.health.check.verdict.kind).toBe("undecided");
+  },
+  BUSY_MS,
+);
+
 test("a follower that applies an entry wrongly is named everywhere within 30 s, serves nothing, and is rebuilt", async () => {
   await started({ config: NO_SCRUB });
   const victim = cluster.follower();
