@@ -25,6 +25,7 @@ import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
 import { DiskFullError } from "../driver/ports.ts";
 import type { HardState } from "../types.ts";
+import { DiskFailedError } from "./log-errors.ts";
 import { codeOf } from "./snapshot-files.ts";
 
 /** A disk's block each, so that a torn write cannot touch both. */
@@ -66,7 +67,7 @@ export class HardStateReserve {
       // Of an earlier release, it has room for what matters.
       if (isFull(error) && size >= NOTE_AT) return;
       closeSync(this.#file);
-      throw isFull(error) ? noRoom() : error;
+      throw refusalOrFailure("hard state", error);
     }
   }
 
@@ -100,7 +101,7 @@ export class HardStateReserve {
       writeFully(this.#file, new Uint8Array(record.buffer), this.#slot * SLOT_BYTES);
       fdatasyncSync(this.#file);
     } catch (error) {
-      throw isFull(error) ? noRoom() : error;
+      throw refusalOrFailure("hard state", error);
     }
     this.#slot = 1 - this.#slot;
   }
@@ -117,7 +118,7 @@ export class HardStateReserve {
     try {
       writeFully(this.#file, new Uint8Array(record.buffer), NOTE_AT);
     } catch (error) {
-      if (!isFull(error)) throw error;
+      if (!isFull(error)) throw refusalOrFailure("note of what was committed last", error);
     }
   }
 
@@ -207,6 +208,8 @@ export function syncDirectory(path: string): void {
   }
 }
 
-function noRoom(): DiskFullError {
-  return new DiskFullError("Write the raft log's hard state: no space left on the device, not even in its reserve");
+function refusalOrFailure(what: string, error: unknown): unknown {
+  const action = `Write the raft log's ${what}`;
+  if (isFull(error)) return new DiskFullError(`${action}: no space left on the device, not even in its reserve`);
+  return error instanceof Error && codeOf(error) !== "" ? new DiskFailedError(action, error) : error;
 }

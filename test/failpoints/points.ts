@@ -105,7 +105,7 @@ export const POINTS: readonly Point[] = [
   ...group("stop", stop, "port.close port.close-done"),
   ...group("failing disk", load, `begin*50 entry*50 state*50 ${COMMITS} name`, "EIO"),
   ...group("failing disk", load, "slice.write snapshot.sync directory.sync snapshot.commit +snapshot.committed", "EIO"),
-  ...group("failing disk", load, "compaction.commit compaction.committed", "EIO"),
+  ...group("failing disk", load, "compaction.commit compaction.committed note.write*50", "EIO"),
   ...group("failing disk", election, "hard-state.commit hard-state.committed", "EIO"),
   ...group(
     "failing disk, snapshot received",
