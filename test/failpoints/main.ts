@@ -52,7 +52,7 @@ rmSync(folder, { recursive: true });
 const failed = outcomes.filter(({ wrong }) => wrong.length > 0);
 const sum = (count: (outcome: Outcome) => number) => outcomes.reduce((total, one) => total + count(one), 0);
 console.log(
-  `${points.length} points, ${sum((one) => one.rounds)} rounds in ${Math.round((performance.now() - begin) / 1000)} s: ` +
+  `${outcomes.length} points, ${sum((one) => one.rounds)} rounds in ${Math.round((performance.now() - begin) / 1000)} s: ` +
     `${sum((one) => one.acknowledged)} writes acknowledged, ${failed.length} points failed`,
 );
 process.exit(exitCode() ?? (failed.length > 0 ? 1 : 0));

@@ -12,7 +12,7 @@ export const RAFT_BUGS: readonly Bug[] = [
     find: "await storage.append({ hardState, entries: ready.entries, mustSync: true });",
     replace: "await storage.append({ hardState: { ...hardState, vote: 0 }, entries: ready.entries, mustSync: true });",
     simulation: "raft",
-    seeds: 400,
+    seeds: 1000,
   },
   {
     name: "a second vote in one term",
@@ -50,7 +50,7 @@ export const RAFT_BUGS: readonly Bug[] = [
     find: "this.voterSets = outgoing === undefined ? [voters] : [voters, outgoing];",
     replace: "this.voterSets = outgoing === undefined ? [voters] : [voters];",
     simulation: "raft",
-    seeds: 100,
+    seeds: 600,
   },
   {
     name: "an older term's entry is committed by counting",

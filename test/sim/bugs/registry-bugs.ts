@@ -18,7 +18,7 @@ export const REGISTRY_BUGS: readonly Bug[] = [
     file: "src/registry/engine-session.ts",
     find: "const compare = [unchangedSince(this.#keys.job(name), job.modRevision)];",
     replace: "const compare = [exists(this.#keys.job(name))];",
-    seeds: 1000,
+    seeds: 1200,
   },
   {
     name: "an agent without a schedule takes it for an empty one",
@@ -39,6 +39,6 @@ export const REGISTRY_BUGS: readonly Bug[] = [
     file: "src/agent/clearance.ts",
     find: 'if (machineId !== selfId && jobState !== "inactive") {',
     replace: 'if (machineId !== selfId && jobState === "inactive") {',
-    seeds: 200,
+    seeds: 1000,
   },
 ];
