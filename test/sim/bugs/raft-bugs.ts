@@ -58,7 +58,7 @@ export const RAFT_BUGS: readonly Bug[] = [
     find: "if (index <= log.commit || log.termAt(index) !== term) return;",
     replace: "if (index <= log.commit || term < 0) return;",
     simulation: "raft",
-    seeds: 1000,
+    seeds: 1500,
   },
   {
     name: "an append is answered before it is on disk",
