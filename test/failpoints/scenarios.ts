@@ -177,9 +177,10 @@ export const damaged: Scenario = async (round, order) => {
   const member = await target(round);
   await member.kill("SIGTERM");
   const database = new Database(join(member.directory, "raft.db"));
-  // Not the last one: behind it there is something that cannot be believed any more, either.
+  // Not the last one: behind it there is something that cannot be believed any more, either. Nor a leader's first one, which is empty.
   database.run(
-    "UPDATE entry SET data = zeroblob(length(data)) WHERE log_index = (SELECT max(log_index) - 2 FROM entry)",
+    "UPDATE entry SET data = zeroblob(length(data)) WHERE log_index = (SELECT max(log_index) FROM entry " +
+      "WHERE length(data) > 0 AND log_index < (SELECT max(log_index) - 1 FROM entry))",
   );
   database.close();
   member.launch(word(order));
