@@ -11,6 +11,8 @@
  *   late L, F          turns of their loops that were later than a heartbeat's interval, and what the latest stayed below
  *   terms, CPU, RSS    by how much raft's term grew; seconds of CPU of all daemons; the largest daemon
  *
+ * Beside others who use the machine, much of what it shows is theirs; a share of the processors helps. As root, where the cpu controller has a
+ * hierarchy of its own: `cd /sys/fs/cgroup/cpu && mkdir bench && echo 16384 >bench/cpu.shares && echo $$ >bench/cgroup.procs`, then from that shell.
  * The hosts share one disk: what one of them writes, the others' syncs wait for. `unshare -m sh -c 'mount -t tmpfs tmpfs /var/tmp/flt-hosts &&
  * exec bun run bench:snapshot-hosts'` gives them disks in memory and leaves what is the daemons' own.
  *
