@@ -131,6 +131,10 @@ class SqliteLog implements LogStorage {
     return { kept: lastIndex === 0 ? "nothing" : `everything up to entry ${lastIndex}`, setAside };
   }
 
+  async condemn(reason: string): Promise<void> {
+    this.#condemn(reason);
+  }
+
   async verify(isEnough: () => boolean): Promise<void> {
     for (let last: LogIndex | null = 0; last !== null; ) {
       await endOfTurn();
@@ -257,9 +261,13 @@ class SqliteLog implements LogStorage {
     try {
       return write();
     } catch (error) {
-      if (error instanceof CorruptLogError) writeFileSync(`${this.#path}.condemned`, error.message, { mode: 0o600 });
+      if (error instanceof CorruptLogError) this.#condemn(error.message);
       throw error;
     }
+  }
+
+  #condemn(reason: string): void {
+    writeFileSync(`${this.#path}.condemned`, reason, { mode: 0o600 });
   }
 
   /** Seals the writer's file and makes it the snapshot; with `replacing` in place of the whole log. */

@@ -44,7 +44,8 @@ export function acceptAppend(state: SharedState, message: Of<"append">): void {
 export function acceptHeartbeat(state: SharedState, message: Of<"heartbeat">): void {
   const { log, recovery, isRecovering } = state;
   if (message.commit <= log.lastIndex) log.commitTo(message.commit);
-  else if (!isRecovering) state.protocolViolations++;
+  // A leader speaks of no more than this node told it, in this very term, to have on its disk.
+  else if (!isRecovering) state.forgotten = message.commit;
   // Whoever recovers confirms nobody's reads, and says so as often as it is asked: the leader may not know yet.
   state.send(message.from, { kind: "heartbeat-reply", readContext: isRecovering ? 0 : message.readContext });
   if (isRecovering) state.send(message.from, { kind: "recovering", recovery });

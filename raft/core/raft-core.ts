@@ -94,6 +94,10 @@ export class RaftCore {
   get isRecovering(): boolean {
     return this.#state.isRecovering;
   }
+  /** An entry that this node confirmed and does not have any more; null as long as its disk keeps what it promised. It must not go on so. */
+  get forgotten(): LogIndex | null {
+    return this.#state.forgotten;
+  }
   /** Those who say the same while nobody leads, once it is clear that whoever is sound is no majority; null before. */
   get hopeless(): readonly NodeId[] | null {
     const { sufferers } = this.#roles;

@@ -31,6 +31,8 @@ export class SharedState {
   leader: NodeId = NO_NODE;
   outbox: Message[] = [];
   readStates: ReadState[] = [];
+  /** An entry that this node confirmed to its leader and does not have: its disk was replaced, or put back to an older state. */
+  forgotten: LogIndex | null = null;
   /** Messages that no correct peer sends. The caller may watch it grow; nothing else happens to them. */
   protocolViolations = 0;
   #members: Members;

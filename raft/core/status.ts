@@ -36,6 +36,8 @@ export interface CoreStatus {
   readonly membership: Membership;
   /** This node's disk was damaged (recovery.ts). */
   readonly recovering: boolean;
+  /** An entry that this node confirmed and does not have any more; null as it should be. */
+  readonly forgotten: LogIndex | null;
   /** Messages seen that no correct peer sends; should stay 0. */
   readonly protocolViolations: number;
   /** Below: only while leading, else empty. */
@@ -61,6 +63,7 @@ export function describe(state: SharedState, leadership: Leader | null): CoreSta
     entryBytes: log.entryBytes,
     membership: state.members.membership,
     recovering: state.isRecovering,
+    forgotten: state.forgotten,
     protocolViolations: state.protocolViolations,
     transferee: leadership?.transferee ?? 0,
     uncommittedBytes: leadership?.uncommittedBytes ?? 0,

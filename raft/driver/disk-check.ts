@@ -1,5 +1,6 @@
 /**
- * Disk check: reads again, now and then, what lies on the disk and is not read otherwise before the next start.
+ * Disk check: reads again, now and then, what lies on the disk and is not read otherwise before the next start; and what to do when the
+ * leader knows of more than lies there.
  *
  * Problem. Bits flip in data that nobody reads. Members that run for months would all find out at their next start, perhaps on the same
  * day: a majority that is damaged at once is lost, one member at a time is not.
@@ -11,6 +12,7 @@
  *
  * @module
  */
+import type { LogIndex } from "../types.ts";
 import { type Clock, CorruptLogError, type LogStorage, type RaftLog, type Timer } from "./ports.ts";
 
 export interface DiskCheckOptions {
@@ -62,4 +64,18 @@ export class DiskCheck {
       await renew();
     }
   }
+}
+
+/**
+ * A disk in place of another one, or put back to an older state, looks new, or sound: that it is not can only be heard. The next start
+ * recovers from it as from damage.
+ *
+ * @param confirmed An entry that this member had confirmed to its leader.
+ */
+export async function distrust(storage: LogStorage, confirmed: LogIndex, lastIndex: LogIndex): Promise<never> {
+  const found =
+    "The disk is not the one that this member wrote to, or an older state of it: " +
+    `the member had confirmed entry ${confirmed} to its leader, and the log ends at ${lastIndex}`;
+  await storage.condemn(found);
+  throw new CorruptLogError(`${found}: it has to start again, and is rebuilt from the leader then`);
 }

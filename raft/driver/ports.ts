@@ -75,6 +75,8 @@ export interface LogStorage {
    * any damage before.
    */
   recover(): Promise<Salvage>;
+  /** What is on disk is not what was written, though each part of it looks sound: the next load() rejects with a CorruptLogError that gives this reason. */
+  condemn(reason: string): Promise<void>;
   /** Reads entries and snapshot again (the hard state is rewritten all the time), beside whatever else goes on, a little at a time; ends early once `isEnough`.
    *  Rejects with CorruptLogError when something is not what was written. */
   verify(isEnough: () => boolean): Promise<void>;

@@ -30,6 +30,7 @@ import type {
   Term,
 } from "../types.ts";
 import type { ResolvedConfig } from "./config.ts";
+import { distrust } from "./disk-check.ts";
 import {
   type Clock,
   DiskFullError,
@@ -215,6 +216,8 @@ export class ReadyLoop implements SnapshotLoop {
         const jobs = this.#between;
         this.#between = [];
         for (const job of jobs) job();
+        if (this.#core.forgotten !== null)
+          await distrust(this.#options.storage, this.#core.forgotten, this.#core.lastIndex);
         reads.begin();
         const ready = this.#core.ready();
         this.snapshots.receiver.decided(ready?.snapshot ?? null);

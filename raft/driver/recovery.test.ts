@@ -88,7 +88,8 @@ function cluster(size: number, overrides: Partial<RaftNodeConfig> = {}) {
       await done;
     }
   };
-  return { clock, voters, start, stop, leader, propose, diskOf, nodes, machines, said, fatal };
+  const replaceDisk = (id: NodeId) => disks.set(id, new MemoryDisk());
+  return { replaceDisk, clock, voters, start, stop, leader, propose, diskOf, nodes, machines, said, fatal };
 }
 
 test("a damaged follower says what it found and what it does, gets everything from the leader, and says when it is whole", async () => {
@@ -112,6 +113,31 @@ test("a damaged follower says what it found and what it does, gets everything fr
   expect(node.status().recovering).toBe(false);
   expect(world.machines.get(victim)?.count).toBe(20);
   expect(world.diskOf(victim).hardState.recovery).toBeUndefined();
+});
+
+test("a member whose disk was replaced hears from its leader what it had confirmed, stops, and is rebuilt at the next start", async () => {
+  const world = cluster(3);
+  for (const id of world.voters) await world.start(id);
+  await world.propose(20);
+  const leading = (await world.leader()).id;
+  const [victim = 0, other = 0] = world.voters.filter((id) => id !== leading);
+  await world.stop(victim);
+  world.replaceDisk(victim);
+  await world.start(victim);
+  await world.clock.advance(500);
+  expect(world.fatal).toEqual([
+    `${victim}: The disk is not the one that this member wrote to, or an older state of it: the member had confirmed entry 21 to its leader, ` +
+      "and the log ends at 0: it has to start again, and is rebuilt from the leader then",
+  ]);
+  await world.stop(victim);
+  const node = await world.start(victim);
+  expect(node.status().recovering).toBe(true);
+  await world.clock.advance(500);
+  expect(world.said.at(-1)).toStartWith(`${victim}: This member is whole again`);
+  await world.stop(other);
+  await world.propose(1);
+  await world.clock.advance(100);
+  expect([world.machines.get(victim)?.count, world.fatal.length]).toEqual([21, 1]);
 });
 
 test("a recovering member does not help to elect anybody, and the cluster goes on without it as long as a majority is whole", async () => {

@@ -182,6 +182,16 @@ export function logStorageContract(name: string, make: () => Promise<LogStorageF
       await storage.verify(() => false);
     });
 
+    test("what was condemned is not believed by the next life, for the reason that was given, until it is recovered from", async () => {
+      await append(run(1, 50, 1), hard(1));
+      await storage.condemn("It is another disk");
+      storage = await fixture.reopen();
+      await expect(storage.load()).rejects.toThrow("It is another disk");
+      await storage.recover();
+      expect((await storage.load()).hardState.recovery).toBeGreaterThan(0);
+      expect((await reopen()).hardState.recovery).toBeGreaterThan(0);
+    });
+
     test("after damage recover() keeps an unbroken beginning, and a number that stays until a hard state has none", async () => {
       await append(run(1, 50, 1), hard(1));
       await append([], hard(3, 2, 5));

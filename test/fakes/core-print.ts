@@ -98,9 +98,10 @@ export function printReady(ready: Ready): readonly string[] {
 
 export function printStatus(status: CoreStatus): readonly string[] {
   const { id, role, term, vote, leader, firstIndex, lastIndex, stable, commit, applied } = status;
+  const lost = status.forgotten === null ? "" : ` forgotten=${status.forgotten}`;
   const lines = [
     `node ${id}: ${role} term=${term} vote=${vote} leader=${leader}`,
-    `log ${firstIndex}-${lastIndex} stable=${stable} commit=${commit} applied=${applied} violations=${status.protocolViolations}`,
+    `log ${firstIndex}-${lastIndex} stable=${stable} commit=${commit} applied=${applied} violations=${status.protocolViolations}${lost}`,
   ];
   if (role !== "leader") return lines;
   const transfer = status.transferee > 0 ? ` transfer to ${status.transferee}` : "";

@@ -52,6 +52,8 @@ export class MemoryDisk {
   readonly #options: MemoryDiskOptions;
   /** What would fail its checksum: a hard state, a snapshot, entries. Whatever takes its place is sound. */
   readonly #damaged = new Set<object>();
+  /** Why no part of it is to be believed; null: each speaks for itself. */
+  condemned: string | null = null;
   #recoveries = 0;
   #life = 0;
   #pending: PendingWrite[] = [];
@@ -140,7 +142,8 @@ class MemoryLog implements LogStorage {
   }
 
   async load(): Promise<LoadedState> {
-    const { hardState, snapshot } = this.#disk;
+    const { hardState, snapshot, condemned } = this.#disk;
+    if (condemned !== null) throw new CorruptLogError(condemned);
     const after = snapshot?.meta.index ?? 0;
     const entries = this.#disk.entries.filter((entry) => entry.index > after);
     this.#disk.read(hardState, ...entries);
@@ -163,8 +166,15 @@ class MemoryLog implements LogStorage {
       this.#disk.hardState = { ...state, recovery };
       this.#disk.snapshot = kept;
       this.#disk.entries = rest;
+      this.#disk.condemned = null;
     });
     return { kept: `entries up to ${base + rest.length}`, setAside: "nowhere" };
+  }
+
+  condemn(reason: string): Promise<void> {
+    return this.#disk.write(this.#life, "nothing", () => {
+      this.#disk.condemned = reason;
+    });
   }
 
   async verify(): Promise<void> {

@@ -127,7 +127,26 @@ hostSuite("damaged disks", { hosts: 3 }, (suite) => {
   );
 
   suite.case(
-    "another disk in the place of a lost one: a member that is told so is rebuilt, and counts again",
+    "another disk in the place of a lost one: a member hears from its leader that it had more, and is rebuilt",
+    async (cluster) => {
+      const victim = await followerOf(cluster);
+      await systemctl(victim, "stop");
+      await victim.mustRun(["sh", "-c", "rm -rf /var/lib/flt/*"]);
+      await systemctl(victim, "start");
+      await story(
+        victim,
+        "Starting flt",
+        "The disk is not the one that this member wrote to",
+        "Set the damaged files aside",
+        WHOLE,
+      );
+      await cluster.ready(victim);
+      await agree(cluster);
+    },
+  );
+
+  suite.case(
+    "another disk in the place of a lost one: a member that is told so at once is rebuilt, and counts again",
     async (cluster) => {
       const victim = await followerOf(cluster);
       await systemctl(victim, "stop");

@@ -108,6 +108,10 @@ class PointedLog implements LogStorage {
     return between("recover", () => this.#storage.recover());
   }
 
+  condemn(reason: string): Promise<void> {
+    return this.#storage.condemn(reason);
+  }
+
   verify(isEnough: () => boolean): Promise<void> {
     return this.#storage.verify(isEnough);
   }
