@@ -30,6 +30,8 @@ export type Scenario = (round: Round, order: Order) => Promise<Member>;
 export const REACHED_MS = 30_000;
 /** As src/daemon/main.ts has it: why, and what to do. */
 export const LAST_LINE = /\nStopped: .+: the disk failed \(.+\); look at .+\n$/;
+/** The newest of so many entries are what a start reads behind the snapshot. */
+const DAMAGED_BEHIND = 5;
 /** How long a disk stays full at least. */
 const FULL_MS = 300;
 /** A disk is full until it has room; whatever else happens, happens once. */
@@ -175,17 +177,32 @@ export const orphan: Scenario = async (round, order) => {
 /** A start that finds an entry that was not written so: what it can verify becomes a new log, the rest is set aside. */
 export const damaged: Scenario = async (round, order) => {
   const member = await target(round);
-  await member.kill("SIGTERM");
-  const database = new Database(join(member.directory, "raft.db"));
-  // Not the last one: behind it there is something that cannot be believed any more, either. Nor a leader's first one, which is empty.
-  database.run(
-    "UPDATE entry SET data = zeroblob(length(data)) WHERE log_index = (SELECT max(log_index) FROM entry " +
-      "WHERE length(data) > 0 AND log_index < (SELECT max(log_index) - 1 FROM entry))",
-  );
-  database.close();
+  await eventually("a log that has what is read at a start", REACHED_MS, async () => {
+    if (!member.isUp) await member.start();
+    await eventually("entries behind the snapshot", REACHED_MS, async () => {
+      const { lastIndex, snapshotIndex } = await member.state();
+      return lastIndex >= snapshotIndex + DAMAGED_BEHIND;
+    });
+    await member.kill("SIGTERM");
+    return damageEntry(member.directory);
+  });
   member.launch(word(order));
   return await ended(member, order);
 };
+
+/** @returns false where there is none that a start reads: it may have taken a snapshot at its end. */
+function damageEntry(directory: string): boolean {
+  const { kept, pending } = promisesIn(directory)?.snapshot ?? { kept: 0, pending: null };
+  const database = new Database(join(directory, "raft.db"));
+  // Not the last one: behind it there is something that cannot be believed any more, either. Nor a leader's first one, which is empty.
+  const { changes } = database.run(
+    "UPDATE entry SET data = zeroblob(length(data)) WHERE log_index = (SELECT max(log_index) FROM entry " +
+      "WHERE length(data) > 0 AND log_index > ? AND log_index < (SELECT max(log_index) - 1 FROM entry))",
+    [Math.max(kept, pending ?? 0)],
+  );
+  database.close();
+  return changes > 0;
+}
 
 /** An orderly end. */
 export const stop: Scenario = async (round, order) => {
