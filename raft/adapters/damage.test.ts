@@ -182,6 +182,19 @@ describe("a log that lost its files", () => {
     expect((await (await open()).load()).hardState.recovery).toBe(hardState.recovery ?? 0);
   });
 
+  test("and is told of without a word is a damaged one, too", async () => {
+    writeFileSync(`${path}.condemned`, "");
+    await expect((await open()).load()).rejects.toThrow("is there, without a reason in it");
+  });
+
+  test("that cannot be noted for the next start is told now, with the reason", async () => {
+    const storage = await open();
+    mkdirSync(`${path}.condemned`);
+    await expect(storage.condemn("it is another disk")).rejects.toThrow(
+      /^Note for the next start that the raft log is damaged \(it is another disk\): the disk failed \(EISDIR/,
+    );
+  });
+
   test("in its write-ahead file alone is known by its note", async () => {
     await write(await open());
     const folder = join(directory, "copy");

@@ -14,14 +14,42 @@
  *
  * @module
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { syncDirectory } from "./hard-state-reserve.ts";
+import { DiskFailedError } from "./log-errors.ts";
 
 /** Of one log, beside snapshots. */
 const COMPANIONS = ["", "-wal", "-shm", "-journal", ".reserve", ".condemned"];
 /** Folders of damaged files that are kept; they can be as large as the log and its snapshot. */
 const KEPT_FOLDERS = 3;
+
+/** The next start is not to believe this log, though it may look sound. @throws DiskFailedError with the reason: that start will not know it. */
+export function condemn(path: string, reason: string): void {
+  try {
+    writeFileSync(`${path}.condemned`, reason, { mode: 0o600 });
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    throw new DiskFailedError(`Note for the next start that the raft log is damaged (${reason})`, error);
+  }
+}
+
+/** Why this log was condemned, also by an operator; null: it was not. */
+export function reasonToCondemn(path: string): string | null {
+  const condemned = `${path}.condemned`;
+  if (!existsSync(condemned)) return null;
+  return readFileSync(condemned, "utf8").trim() || `"${condemned}" is there, without a reason in it`;
+}
 
 /** The path under which the next log is made. */
 export function makingPath(path: string): string {

@@ -16,7 +16,7 @@
  *
  * @module
  */
-import { existsSync, readdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, statSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import {
   CorruptLogError,
@@ -32,7 +32,7 @@ import { HardStateReserve, isBehind, type Position, standsElsewhere } from "./ha
 import { LogDatabase, type LogState } from "./log-database.ts";
 import type { LogIdentity } from "./log-meta.ts";
 import { lastIndexOf, salvage } from "./salvage.ts";
-import { finishReplacing, makingPath, replaceLog, setAsideFile } from "./set-aside.ts";
+import { condemn, finishReplacing, makingPath, reasonToCondemn, replaceLog, setAsideFile } from "./set-aside.ts";
 import { removeFile, SnapshotFileReader, SnapshotFileWriter } from "./snapshot-files.ts";
 
 /** Deleted in one transaction while compacting: about 10 ms. */
@@ -132,7 +132,7 @@ class SqliteLog implements LogStorage {
   }
 
   async condemn(reason: string): Promise<void> {
-    this.#condemn(reason);
+    condemn(this.#path, reason);
   }
 
   async verify(isEnough: () => boolean): Promise<void> {
@@ -261,13 +261,9 @@ class SqliteLog implements LogStorage {
     try {
       return write();
     } catch (error) {
-      if (error instanceof CorruptLogError) this.#condemn(error.message);
+      if (error instanceof CorruptLogError) condemn(this.#path, error.message);
       throw error;
     }
-  }
-
-  #condemn(reason: string): void {
-    writeFileSync(`${this.#path}.condemned`, reason, { mode: 0o600 });
   }
 
   /** Seals the writer's file and makes it the snapshot; with `replacing` in place of the whole log. */
@@ -378,8 +374,8 @@ function lostItsEnd(found: LogState, noted: Position): CorruptLogError {
 
 /** A log that is gone, or was condemned; to SQLite an empty file would be a new log. */
 function damageWithoutReading(path: string): CorruptLogError | null {
-  const condemned = `${path}.condemned`;
-  if (existsSync(condemned)) return new CorruptLogError(readFileSync(condemned, "utf8").trim());
+  const condemned = reasonToCondemn(path);
+  if (condemned !== null) return new CorruptLogError(condemned);
   const isThere = existsSync(path) && statSync(path).size > 0;
   if (isThere || !existsSync(`${path}.reserve`)) return null;
   return new CorruptLogError(`Read the raft log: "${path}" is ${existsSync(path) ? "empty" : "gone"}`);
