@@ -4,8 +4,10 @@
  * @module
  */
 
-/** Abbreviated, and marked where files were changed since. */
+/** Abbreviated, and marked where files were changed since; "unknown" where there is no git, or no repository. */
 export function commit(): string {
-  const { stdout } = Bun.spawnSync(["git", "describe", "--always", "--dirty", "--exclude=*"], { cwd: import.meta.dir });
+  const git = Bun.which("git");
+  if (git === null) return "unknown";
+  const { stdout } = Bun.spawnSync([git, "describe", "--always", "--dirty", "--exclude=*"], { cwd: import.meta.dir });
   return stdout.toString().trim() || "unknown";
 }
